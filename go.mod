@@ -1,0 +1,3 @@
+module github.com/collapsar/collapsar
+
+go 1.26
