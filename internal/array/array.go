@@ -9,6 +9,7 @@ package array
 import (
 	"fmt"
 	"io"
+	"strconv"
 )
 
 // DType is the element type of an array as stored.
@@ -59,6 +60,24 @@ type Info struct {
 	Name  string
 	DType DType
 	Shape []int // row-major sense: Shape[0] rows; nil for a scalar
+
+	// Refused says why the array is listed but cannot be opened, e.g. because it holds text; its
+	// DType is then Invalid. Open returns it.
+	Refused *Error
+}
+
+// String is the type and shape, e.g. "float32 3000 x 64".
+func (a Info) String() string {
+	s := a.DType.String()
+	for i, n := range a.Shape {
+		if i == 0 {
+			s += " "
+		} else {
+			s += " x "
+		}
+		s += strconv.Itoa(n)
+	}
+	return s
 }
 
 // Rows is the length of the first axis, 1 for a scalar.
@@ -81,7 +100,7 @@ func (a Info) Width() int {
 // An Array is read by rows. dst holds whole rows (len(dst) is a multiple of Width) and is filled
 // from row lo on, in row-major order whatever the order in the file.
 //
-// Float32s is exact for types up to 32 bits and rounds float64 and wide integers; Float64s is exact
+// Float32s is exact for float types up to 32 bits and integers up to 16, and rounds the others; Float64s is exact
 // for all but 64-bit integers; Int64s is exact for integers, and refuses floats that are not integral or do not fit.
 //
 // A random array may be read by several goroutines at once, at any row. Another one is a stream: reads must
@@ -120,6 +139,9 @@ const (
 	NonFinite    Kind = "nonfinite_rows"
 	Inconsistent Kind = "inconsistent"
 	Empty        Kind = "empty" // no rows or no columns
+	MultiLabel   Kind = "multi_label"
+	Ambiguous    Kind = "ambiguous"  // several arrays could be meant
+	Unreadable   Kind = "unreadable" // the system refuses the file, or it is none
 )
 
 // Error is a complaint about a file. It prints as "FILE: ARRAY: code: message" with empty parts left out.
