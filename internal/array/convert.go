@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/bits"
 	"unsafe"
+
+	"github.com/collapsar/collapsar/internal/kernel"
 )
 
 var hostBigEndian = func() bool {
@@ -35,11 +37,11 @@ func swap(raw []byte, size int) {
 func toFloat32(dst []float32, raw []byte, t DType) int {
 	switch t {
 	case Float16:
-		halves(dst, view[uint16](raw))
+		kernel.Half(dst, view[uint16](raw))
 	case BFloat16:
-		brains(dst, view[uint16](raw))
+		kernel.BFloat16(dst, view[uint16](raw))
 	case Float64:
-		convert(dst, view[float64](raw))
+		kernel.Narrow(dst, view[float64](raw))
 	default:
 		toFloat(dst, raw, t)
 	}
@@ -48,16 +50,16 @@ func toFloat32(dst []float32, raw []byte, t DType) int {
 
 func toFloat64(dst []float64, raw []byte, t DType) int {
 	switch t {
-	case Float16:
-		for i, h := range view[uint16](raw) {
-			dst[i] = float64(half(h))
-		}
-	case BFloat16:
-		for i, h := range view[uint16](raw) {
-			dst[i] = float64(math.Float32frombits(uint32(h) << 16))
+	case Float16, BFloat16:
+		var part [512]float32
+		for src := view[uint16](raw); len(src) > 0; {
+			n := min(len(src), len(part))
+			toFloat32(part[:n], rawBytes(src[:n]), t)
+			kernel.Widen(dst, part[:n])
+			src, dst = src[n:], dst[n:]
 		}
 	case Float32:
-		convert(dst, view[float32](raw))
+		kernel.Widen(dst, view[float32](raw))
 	default:
 		toFloat(dst, raw, t)
 	}
@@ -151,14 +153,14 @@ func integral(v float64) (int64, bool) {
 // float is element i of a floating-point type.
 func float(raw []byte, i int, t DType) float64 {
 	switch t {
-	case Float16:
-		return float64(half(view[uint16](raw)[i]))
-	case BFloat16:
-		return float64(math.Float32frombits(uint32(view[uint16](raw)[i]) << 16))
+	case Float64:
+		return view[float64](raw)[i]
 	case Float32:
 		return float64(view[float32](raw)[i])
 	}
-	return view[float64](raw)[i]
+	var v [1]float32
+	toFloat32(v[:], raw[2*i:2*i+2], t)
+	return float64(v[0])
 }
 
 // notInteger is the complaint about an element that is no int64: the one at raw, the k-th of the
@@ -178,30 +180,3 @@ func (a Info) notInteger(lo, k int, raw []byte) error {
 	return Errorf(BadLabel, a.Name, "%s holds %v: a label is an integer", at, v)
 }
 
-func halves(dst []float32, src []uint16) {
-	for i, h := range src {
-		dst[i] = half(h)
-	}
-}
-
-func brains(dst []float32, src []uint16) {
-	for i, h := range src {
-		dst[i] = math.Float32frombits(uint32(h) << 16)
-	}
-}
-
-// half is the value of an IEEE binary16.
-func half(h uint16) float32 {
-	sign, exp, frac := uint32(h>>15)<<31, uint32(h>>10)&31, uint32(h)&1023
-	switch exp {
-	case 31:
-		return math.Float32frombits(sign | 255<<23 | frac<<13)
-	case 0:
-		v := float32(frac) / (1 << 24)
-		if sign != 0 {
-			v = -v
-		}
-		return v
-	}
-	return math.Float32frombits(sign | (exp+112)<<23 | frac<<13)
-}
