@@ -8,6 +8,8 @@ import (
 
 	"github.com/collapsar/collapsar/features/npy"
 	"github.com/collapsar/collapsar/features/npz"
+	"github.com/collapsar/collapsar/features/safetensors"
+	"github.com/collapsar/collapsar/features/torch"
 	"github.com/collapsar/collapsar/internal/array"
 )
 
@@ -21,6 +23,8 @@ type format struct {
 var formats = []format{
 	{"npy", npy.Sniff, npy.Open},
 	{"npz", npz.Sniff, npz.Open},
+	{"safetensors", safetensors.Sniff, safetensors.Open},
+	{"pt", torch.Sniff, torch.Open},
 }
 
 // foreign is formats that are known and not read, by their first bytes, with what to do.

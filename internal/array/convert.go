@@ -179,4 +179,3 @@ func (a Info) notInteger(lo, k int, raw []byte) error {
 	}
 	return Errorf(BadLabel, a.Name, "%s holds %v: a label is an integer", at, v)
 }
-
