@@ -11,100 +11,404 @@ import "github.com/collapsar/collapsar/internal/parallel"
 // read. C must not overlap A or B. The work is divided over the pool; the bits of the result depend
 // on the level and the shape, not on the number of workers.
 func Gemm32(transA, transB bool, m, n, k int, alpha float32, a []float32, lda int, b []float32, ldb int, beta float32, c []float32, ldc int) {
-	gemm(transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+	set32[level].gemm(transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 }
 
 // Gemm64 is [Gemm32] for float64.
 func Gemm64(transA, transB bool, m, n, k int, alpha float64, a []float64, lda int, b []float64, ldb int, beta float64, c []float64, ldc int) {
-	gemm(transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+	set64[level].gemm(transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 }
 
-// Syrk32 forms the product of a matrix with its own transpose and fills both triangles of the
-// n x n result: C = A A^T for A n x k, or C = A^T A for A k x n if trans.
-func Syrk32(trans bool, n, k int, a []float32, lda int, c []float32, ldc int) {
-	gemm(trans, !trans, n, n, k, 1, a, lda, a, lda, 0, c, ldc)
+// A set is what one level offers for matrix products of one type. The loops around the tile are the
+// same for all levels.
+//
+// A tile is mr rows by v groups of columns, a group being one vector of lanes columns. Columns are
+// cut into panels of two groups; a last single group joins the panel before it where the tile goes
+// up to three, and is a panel of its own otherwise. A packed panel holds the kc rows of one block of
+// the contraction one after the other.
+type set[T float] struct {
+	mr, lanes int
+	widest    int // largest v
+	kc        int // length of a contraction block
+	masks     bool
+	// tile forms, for r < rows and j < cols <= v*lanes,
+	//
+	//	s = sum over p < k of a[r*ars+p*acs] * b[p*brs+j]
+	//	c[r*crs+j] = alpha*s, or alpha*s + beta*c[r*crs+j] if load
+	//
+	// with one chain of sums per element. It reads a for all mr rows, whatever rows is, and, unless
+	// the set masks columns, b for all v*lanes columns.
+	tile func(v, k int, a []T, ars, acs int, b []T, brs int, c []T, crs, rows, cols int, alpha, beta T, load bool)
+	// transpose writes dst[p*ldd+i] = src[i*lds+p] for i < rows, p < n.
+	transpose func(dst []T, ldd int, src []T, lds, rows, n int)
 }
 
-// Syrk64 is [Syrk32] for float64.
-func Syrk64(trans bool, n, k int, a []float64, lda int, c []float64, ldc int) {
-	gemm(trans, !trans, n, n, k, 1, a, lda, a, lda, 0, c, ldc)
+// slack is how many elements past a packed block a tile may read.
+const slack = 64
+
+// panels returns the number of panels of n columns and the number of groups in the last one.
+func (s *set[T]) panels(n int) (count, last int) {
+	groups := (n + s.lanes - 1) / s.lanes
+	switch {
+	case groups%2 == 0:
+		return groups / 2, 2
+	case groups > 1 && s.widest == 3:
+		return groups / 2, 3
+	default:
+		return groups/2 + 1, 1
+	}
 }
 
-func gemm[T float](transA, transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
-	parallel.For(m, func(_, i int) {
-		for j := range n {
-			var s T
-			for p := range k {
-				x, y := i*lda+p, p*ldb+j
-				if transA {
-					x = p*lda + i
+// width is the number of columns of every panel but the last.
+func (s *set[T]) width() int { return 2 * s.lanes }
+
+// blocks divides a contraction evenly into blocks of at most limit.
+func blocks(k, limit int) (count, size int) {
+	count = (k + limit - 1) / limit
+	return count, (k + count - 1) / count
+}
+
+// packRight packs the columns of panels [from, to) of op(B), kc rows beginning at row pc.
+func (s *set[T]) packRight(dst []T, from, to int, trans bool, b []T, ldb, pc, kc, n int) {
+	count, last := s.panels(n)
+	w := s.width()
+	if trans {
+		for p := from; p < to; p++ {
+			width := w
+			if p == count-1 {
+				width = last * s.lanes
+			}
+			j := p * w
+			s.transpose(dst[j*kc:], width, b[j*ldb+pc:], ldb, min(width, n-j), kc)
+		}
+		return
+	}
+	// Four panels at a time: the source is read along its rows.
+	for ; from < to; from += 4 {
+		group := min(4, to-from)
+		for q := range kc {
+			row := b[(pc+q)*ldb : (pc+q)*ldb+n]
+			for p := from; p < from+group; p++ {
+				j := p * w
+				if p == count-1 {
+					copy(dst[j*kc+q*last*s.lanes:], row[j:])
+				} else {
+					copy(dst[j*kc+q*w:j*kc+(q+1)*w], row[j:j+w])
 				}
+			}
+		}
+	}
+}
+
+// A right is a right operand as the tile reads it: kc rows, either packed or B itself.
+type right[T float] struct {
+	b      []T
+	ldb    int
+	packed bool
+}
+
+// strip is the number of rows of op(A) that are packed together when A is transposed.
+const strip = 32
+
+// leftSize is the scratch space that rows needs.
+func (s *set[T]) leftSize(kc int) int { return strip*(kc+32) + slack }
+
+// aligned tells whether rows at this distance fall upon each other in the first-level cache.
+func aligned[T float](ld int) bool {
+	var zero T
+	d := ld * sizeOf(zero) & 4095
+	return d < 192 || d > 4096-192
+}
+
+func sizeOf[T float](v T) int {
+	if _, ok := any(v).(float32); ok {
+		return 4
+	}
+	return 8
+}
+
+// rows multiplies m rows of op(A), beginning at row i0, by a right operand of n columns, for the
+// contraction block [pc, pc+kc). c begins at row i0.
+func (s *set[T]) rows(transA bool, i0, m, n, pc, kc int, alpha T, a []T, lda int, r right[T], beta T, load bool, c []T, ldc int, scratch []T) {
+	mr := s.mr
+	if !transA {
+		ld := kc + 16
+		ld += -ld & 15
+		if aligned[T](ld) {
+			ld += 64
+		}
+		copied := n > 4*s.width() && aligned[T](lda)
+		for i := 0; i < m; i += mr {
+			left, ars := a[(i0+i)*lda+pc:], lda
+			count := min(mr, m-i)
+			if copied || count < mr {
+				for q := range count {
+					copy(scratch[q*ld:q*ld+kc], left[q*lda:])
+				}
+				left, ars = scratch, ld
+			}
+			s.row(left, ars, 1, count, n, kc, alpha, r, beta, load, c[i*ldc:], ldc)
+		}
+		return
+	}
+	for i := 0; i < m; i += strip / mr * mr {
+		count := min(strip/mr*mr, m-i)
+		for q := range kc {
+			row := a[(pc+q)*lda+i0+i:]
+			row = row[:count]
+			at := q * mr
+			for len(row) >= mr {
+				if mr == 8 {
+					*(*[8]T)(scratch[at:]) = *(*[8]T)(row)
+				} else {
+					copy(scratch[at:at+mr], row)
+				}
+				row = row[mr:]
+				at += kc * mr
+			}
+			if len(row) > 0 {
+				copy(scratch[at:], row)
+			}
+		}
+		for q := 0; q < count; q += mr {
+			s.row(scratch[q*kc:], 1, mr, min(mr, count-q), n, kc, alpha, r, beta, load, c[(i+q)*ldc:], ldc)
+		}
+	}
+}
+
+// row multiplies one row of tiles.
+func (s *set[T]) row(left []T, ars, acs, count, n, kc int, alpha T, r right[T], beta T, load bool, c []T, ldc int) {
+	np, last := s.panels(n)
+	w := s.width()
+	for p := range np {
+		j := p * w
+		v, cols := 2, w
+		if p == np-1 {
+			v, cols = last, n-j
+		}
+		b, brs := r.b[j:], r.ldb
+		if r.packed {
+			b, brs = r.b[j*kc:], v*s.lanes
+		}
+		s.tile(v, kc, left, ars, acs, b, brs, c[j:], ldc, count, cols, alpha, beta, load)
+	}
+}
+
+// packedSize is the space of a packed right operand.
+func (s *set[T]) packedSize(n, kc int) int {
+	return (n+s.lanes-1)/s.lanes*s.lanes*kc + slack
+}
+
+// direct tells whether op(B) is better read where it lies than packed: it is used by few rows, or its
+// kc rows stay in the second-level cache.
+func (s *set[T]) direct(transB bool, m, kc, ldb int) bool {
+	var zero T
+	return s.masks && !transB && (m <= 4*s.mr || m <= 256 && kc*ldb*sizeOf(zero) <= 1<<20)
+}
+
+// serial is a whole product on one goroutine, contraction blocks of at most limit.
+func (s *set[T]) serial(transA, transB bool, m, n, k, limit int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
+	nb, kc := blocks(k, limit)
+	direct := s.direct(transB, m, kc, ldb)
+	size := 0
+	if !direct {
+		size = s.packedSize(min(n, maxColumns), kc)
+	}
+	buffer := take[T](size + s.leftSize(kc))
+	defer give(buffer)
+	packed, scratch := buffer.s[:size], buffer.s[size:]
+	for j := 0; j < n; j += maxColumns {
+		cols := min(maxColumns, n-j)
+		for block := range nb {
+			pc := block * kc
+			length := min(kc, k-pc)
+			r := right[T]{b: b[min(pc*ldb+j, len(b)):], ldb: ldb}
+			if !direct {
+				np, _ := s.panels(cols)
+				at := j
 				if transB {
-					y = j*ldb + p
+					at = j * ldb
 				}
-				s += T(a[x] * b[y])
+				s.packRight(packed, 0, np, transB, b[at:], ldb, pc, length, cols)
+				r = right[T]{b: packed, packed: true}
 			}
-			s *= alpha
-			if beta != 0 {
-				s += T(beta * c[i*ldc+j])
+			scale := beta
+			if block > 0 {
+				scale = 1
 			}
-			c[i*ldc+j] = s
+			s.rows(transA, 0, m, cols, pc, length, alpha, a, lda, r, scale, scale != 0, c[j:], ldc, scratch)
 		}
+	}
+}
+
+// maxColumns is how many columns of op(B) are packed at a time.
+const maxColumns = 4096
+
+func (s *set[T]) gemm(transA, transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
+	check(transA, m, k, len(a), lda, "A")
+	check(transB, k, n, len(b), ldb, "B")
+	check(false, m, n, len(c), ldc, "C")
+	switch {
+	case m == 0 || n == 0:
+	case k == 0 || alpha == 0:
+		scaleRows(m, n, beta, c, ldc)
+	case m*n*k < 1<<16:
+		s.serial(transA, transB, m, n, k, s.kc, alpha, a, lda, b, ldb, beta, c, ldc)
+	case k >= 4096 && k >= 16*min(m, n) && min(m, n) <= 64 && max(m, n) <= 8192:
+		s.long(transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+	case m <= 256 && s.byColumns(m, n):
+		// Each item is a range of whole panels.
+		w := s.width()
+		np := (n + w - 1) / w
+		items := min(parallel.Workers(), np)
+		parallel.For(items, func(_, i int) {
+			from, to := i*np/items*w, min(n, (i+1)*np/items*w)
+			part := b[from:]
+			if transB {
+				part = b[from*ldb:]
+			}
+			s.serial(transA, transB, m, to-from, k, s.kc, alpha, a, lda, part, ldb, beta, c[from:], ldc)
+		})
+	default:
+		s.shared(transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+	}
+}
+
+// byColumns tells whether a product of few rows is better divided by columns than by rows: whichever
+// keeps the workers more evenly busy.
+func (s *set[T]) byColumns(m, n int) bool {
+	workers := parallel.Workers()
+	np := (n + s.width() - 1) / s.width()
+	mp := (m + s.mr - 1) / s.mr
+	if np < workers {
+		return false
+	}
+	columns := float64(np) / float64((np+workers-1)/workers*workers)
+	rows := float64(mp) / float64((mp+workers-1)/workers*workers)
+	return columns >= rows
+}
+
+// shared divides the rows; op(B) is packed once for all workers.
+func (s *set[T]) shared(transA, transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
+	nb, kc := blocks(k, s.kc)
+	direct := s.direct(transB, m, kc, ldb)
+	size := 0
+	if !direct {
+		size = s.packedSize(min(n, maxColumns), kc)
+	}
+	workers := parallel.Workers()
+	part := s.leftSize(kc)
+	buffer := take[T](size + workers*part)
+	defer give(buffer)
+	packed, scratch := buffer.s[:size], buffer.s[size:]
+	// Rows per item: one tile, or as many as are packed together, but no fewer than make 20 us or so.
+	group := s.mr
+	if transA {
+		group = max(1, min(strip, m/(2*workers))/s.mr) * s.mr
+	}
+	for group*min(n, maxColumns)*kc < 1<<20 && group*8*workers < m {
+		group *= 2
+	}
+	for j := 0; j < n; j += maxColumns {
+		cols := min(maxColumns, n-j)
+		np, _ := s.panels(cols)
+		for block := range nb {
+			pc := block * kc
+			length := min(kc, k-pc)
+			r := right[T]{b: b[min(pc*ldb+j, len(b)):], ldb: ldb}
+			if !direct {
+				at := j
+				if transB {
+					at = j * ldb
+				}
+				parallel.For((np+3)/4, func(_, i int) {
+					s.packRight(packed, 4*i, min(np, 4*i+4), transB, b[at:], ldb, pc, length, cols)
+				})
+				r = right[T]{b: packed, packed: true}
+			}
+			scale := beta
+			if block > 0 {
+				scale = 1
+			}
+			parallel.For((m+group-1)/group, func(worker, i int) {
+				s.rows(transA, i*group, min(group, m-i*group), cols, pc, length, alpha, a, lda, r, scale, scale != 0,
+					c[i*group*ldc+j:], ldc, scratch[worker*part:(worker+1)*part])
+			})
+		}
+	}
+}
+
+// ranges is the number of parts into which a long contraction is cut, each with a result of its own.
+// It must not depend on the number of workers: it decides the order of summation.
+const ranges = 16
+
+// longBlock is the contraction block within such a part, short so that the rows of both operands
+// stay in the second-level cache while all tiles pass over them.
+const longBlock = 128
+
+// long divides a long contraction of a small result into ranges and adds their results in order.
+func (s *set[T]) long(transA, transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
+	size := (k + ranges - 1) / ranges
+	buffer := take[T](ranges * m * n)
+	defer give(buffer)
+	parallel.For(ranges, func(_, i int) {
+		pc := i * size
+		length := min(size, k-pc)
+		part := buffer.s[i*m*n : (i+1)*m*n]
+		if length <= 0 {
+			clear(part)
+			return
+		}
+		x, y := pc, pc*ldb
+		if transA {
+			x = pc * lda
+		}
+		if transB {
+			y = pc
+		}
+		limit := longBlock
+		if !transA && transB { // both are read along their rows anyway
+			limit = s.kc
+		}
+		s.serial(transA, transB, m, n, length, limit, 1, a[x:], lda, b[y:], ldb, 0, part, n)
 	})
-}
-
-// A Panel32 is a right operand, packed once and used for many products.
-type Panel32 struct {
-	n, k int
-	b    []float32
-}
-
-// NewPanel32 packs B, n x k, row-major with row length ldb, for use as B^T. B may be changed
-// afterwards.
-func NewPanel32(n, k int, b []float32, ldb int) *Panel32 {
-	p := &Panel32{n: n, k: k, b: make([]float32, n*k)}
-	for i := range n {
-		copy(p.b[i*k:(i+1)*k], b[i*ldb:])
-	}
-	return p
-}
-
-// Mul writes the product of A (m x k) and B^T to C (m x n). It runs on the calling goroutine alone;
-// several goroutines may use one panel at the same time for different C.
-func (p *Panel32) Mul(c []float32, ldc int, a []float32, lda int, m int) {
-	mul(c, ldc, a, lda, m, p.n, p.k, p.b)
-}
-
-// A Panel64 is a [Panel32] for float64.
-type Panel64 struct {
-	n, k int
-	b    []float64
-}
-
-// NewPanel64 is [NewPanel32] for float64.
-func NewPanel64(n, k int, b []float64, ldb int) *Panel64 {
-	p := &Panel64{n: n, k: k, b: make([]float64, n*k)}
-	for i := range n {
-		copy(p.b[i*k:(i+1)*k], b[i*ldb:])
-	}
-	return p
-}
-
-// Mul is [Panel32.Mul] for float64.
-func (p *Panel64) Mul(c []float64, ldc int, a []float64, lda int, m int) {
-	mul(c, ldc, a, lda, m, p.n, p.k, p.b)
-}
-
-func mul[T float](c []T, ldc int, a []T, lda, m, n, k int, b []T) {
 	for i := range m {
-		x := a[i*lda : i*lda+k]
-		for j := range n {
-			y := b[j*k : j*k+k]
-			var s T
-			for p, v := range x {
-				s += T(v * y[p])
+		row := c[i*ldc : i*ldc+n]
+		for j := range row {
+			at := i*n + j
+			sum := buffer.s[at]
+			for q := 1; q < ranges; q++ {
+				sum += buffer.s[q*m*n+at]
 			}
-			c[i*ldc+j] = s
+			sum *= alpha
+			if beta != 0 {
+				sum += T(beta * row[j])
+			}
+			row[j] = sum
 		}
+	}
+}
+
+// scaleRows is the product with an empty contraction.
+func scaleRows[T float](m, n int, beta T, c []T, ldc int) {
+	for i := range m {
+		row := c[i*ldc : i*ldc+n]
+		if beta == 0 {
+			clear(row)
+			continue
+		}
+		for j := range row {
+			row[j] *= beta
+		}
+	}
+}
+
+// check panics if a slice is too short for its matrix, before anything is written.
+func check(trans bool, rows, cols, length, ld int, name string) {
+	if trans {
+		rows, cols = cols, rows
+	}
+	if rows < 0 || cols < 0 || rows > 0 && cols > 0 && (ld < cols || length < (rows-1)*ld+cols) {
+		panic("kernel: matrix " + name + " is shorter than its shape")
 	}
 }

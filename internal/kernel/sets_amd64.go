@@ -1,0 +1,121 @@
+//go:build !purego
+
+package kernel
+
+var (
+	set32 = [3]*set[float32]{
+		levelGo:     goSet[float32](512),
+		levelAVX2:   {mr: 6, lanes: 8, widest: 2, kc: 512, tile: tile32AVX2, transpose: transpose32},
+		levelAVX512: {mr: 8, lanes: 16, widest: 3, kc: 512, masks: true, tile: tile32AVX512, transpose: transpose32},
+	}
+	set64 = [3]*set[float64]{
+		levelGo:     goSet[float64](256),
+		levelAVX2:   {mr: 6, lanes: 4, widest: 2, kc: 256, tile: tile64AVX2, transpose: transpose64},
+		levelAVX512: {mr: 8, lanes: 8, widest: 3, kc: 256, masks: true, tile: tile64AVX512, transpose: transpose64},
+	}
+)
+
+func tile32AVX512(v, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, crs, rows, cols int, alpha, beta float32, load bool) {
+	switch v {
+	case 1:
+		tile32x1AVX512(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	case 2:
+		tile32x2AVX512(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	default:
+		tile32x3AVX512(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	}
+}
+
+func tile64AVX512(v, k int, a []float64, ars, acs int, b []float64, brs int, c []float64, crs, rows, cols int, alpha, beta float64, load bool) {
+	switch v {
+	case 1:
+		tile64x1AVX512(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	case 2:
+		tile64x2AVX512(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	default:
+		tile64x3AVX512(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	}
+}
+
+// The AVX2 tiles write whole vectors: a tile with fewer columns goes through a buffer.
+
+func tile32AVX2(v, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, crs, rows, cols int, alpha, beta float32, load bool) {
+	width := v * 8
+	var edge [6 * 16]float32
+	to, distance := &c[0], crs
+	if cols < width {
+		copyRows(edge[:], width, c, crs, rows, cols, load)
+		to, distance = &edge[0], width
+	}
+	if v == 1 {
+		tile32x1AVX2(k, &a[0], ars, acs, &b[0], brs, to, distance, rows, cols, alpha, beta, load)
+	} else {
+		tile32x2AVX2(k, &a[0], ars, acs, &b[0], brs, to, distance, rows, cols, alpha, beta, load)
+	}
+	if cols < width {
+		copyRows(c, crs, edge[:], width, rows, cols, true)
+	}
+}
+
+func tile64AVX2(v, k int, a []float64, ars, acs int, b []float64, brs int, c []float64, crs, rows, cols int, alpha, beta float64, load bool) {
+	width := v * 4
+	var edge [6 * 8]float64
+	to, distance := &c[0], crs
+	if cols < width {
+		copyRows(edge[:], width, c, crs, rows, cols, load)
+		to, distance = &edge[0], width
+	}
+	if v == 1 {
+		tile64x1AVX2(k, &a[0], ars, acs, &b[0], brs, to, distance, rows, cols, alpha, beta, load)
+	} else {
+		tile64x2AVX2(k, &a[0], ars, acs, &b[0], brs, to, distance, rows, cols, alpha, beta, load)
+	}
+	if cols < width {
+		copyRows(c, crs, edge[:], width, rows, cols, true)
+	}
+}
+
+// copyRows copies rows of cols elements, if wanted.
+func copyRows[T float](dst []T, ldd int, src []T, lds, rows, cols int, wanted bool) {
+	if wanted {
+		for i := range rows {
+			copy(dst[i*ldd:i*ldd+cols], src[i*lds:])
+		}
+	}
+}
+
+func transpose32(dst []float32, ldd int, src []float32, lds, rows, n int) {
+	whole := n &^ 7
+	i := 0
+	if whole > 0 {
+		for ; i+8 <= rows; i += 8 {
+			transpose32AVX2(&dst[i], ldd, &src[i*lds], lds, whole)
+		}
+	}
+	transposeRest(dst, ldd, src, lds, rows, n, i, whole)
+}
+
+func transpose64(dst []float64, ldd int, src []float64, lds, rows, n int) {
+	whole := n &^ 3
+	i := 0
+	if whole > 0 {
+		for ; i+4 <= rows; i += 4 {
+			transpose64AVX2(&dst[i], ldd, &src[i*lds], lds, whole)
+		}
+	}
+	transposeRest(dst, ldd, src, lds, rows, n, i, whole)
+}
+
+// transposeRest transposes what is outside the first whole columns of the first done rows.
+func transposeRest[T float](dst []T, ldd int, src []T, lds, rows, n, done, whole int) {
+	if whole < n {
+		for i := range done {
+			for p := whole; p < n; p++ {
+				dst[p*ldd+i] = src[i*lds+p]
+			}
+		}
+	}
+	if done < rows {
+		transposeGo(dst[done:], ldd, src[done*lds:], lds, rows-done, n)
+	}
+}
