@@ -42,6 +42,8 @@ func toFloat32(dst []float32, raw []byte, t DType) int {
 		kernel.BFloat16(dst, view[uint16](raw))
 	case Float64:
 		kernel.Narrow(dst, view[float64](raw))
+	case Float32:
+		copy(dst, view[float32](raw))
 	default:
 		toFloat(dst, raw, t)
 	}
@@ -60,6 +62,8 @@ func toFloat64(dst []float64, raw []byte, t DType) int {
 		}
 	case Float32:
 		kernel.Widen(dst, view[float32](raw))
+	case Float64:
+		copy(dst, view[float64](raw))
 	default:
 		toFloat(dst, raw, t)
 	}
@@ -116,6 +120,8 @@ func toInt64(dst []int64, raw []byte, t DType) int {
 		convert(dst, view[int32](raw))
 	case Uint32:
 		convert(dst, view[uint32](raw))
+	case Int64:
+		copy(dst, view[int64](raw))
 	case Uint64:
 		for i, v := range view[uint64](raw) {
 			if v > math.MaxInt64 {
