@@ -1,13 +1,6 @@
 package parquet
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
-
-func le32(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
-
-func bitLen(n int) int { return bits.Len(uint(n)) }
+import "encoding/binary"
 
 // hybrid reads parquet's mixture of runs and bit-packed groups: levels, dictionary indexes,
 // booleans.
@@ -67,7 +60,7 @@ func (h *hybrid) read(dst []uint32) bool {
 				var v [4]byte
 				copy(v[:], h.b[:size])
 				h.b = h.b[size:]
-				h.run, h.value = head>>1, le32(v[:])
+				h.run, h.value = head>>1, binary.LittleEndian.Uint32(v[:])
 				continue
 			}
 			groups := min(head>>1, 1<<40)
@@ -79,57 +72,102 @@ func (h *hybrid) read(dst []uint32) bool {
 	return true
 }
 
-// deltas decodes integers of size bytes that are stored as packed differences, until dst is full;
-// it reports false if the data end before, or break the rules.
-func deltas(dst []byte, size int, data []byte) bool {
+// What follows makes the functions that fill a slice with the next elements of a page. They report
+// false if the page ends before.
+
+// indexes looks elements of size bytes up in a table.
+func indexes(h hybrid, table []byte, size int) func([]byte) bool {
+	count := uint32(len(table) / size)
+	var block [512]uint32
+	return func(dst []byte) bool {
+		for len(dst) > 0 {
+			k := block[:min(len(dst)/size, len(block))]
+			if !h.read(k) {
+				return false
+			}
+			for i, v := range k {
+				if v >= count {
+					return false
+				}
+				copy(dst[i*size:(i+1)*size], table[int(v)*size:])
+			}
+			dst = dst[len(k)*size:]
+		}
+		return true
+	}
+}
+
+// split gathers n elements whose first bytes come first, then all second bytes, and so on.
+func split(data []byte, n, size int) func([]byte) bool {
+	at := 0
+	return func(dst []byte) bool {
+		for i := 0; i < len(dst); i += size {
+			for j := range size {
+				dst[i+j] = data[j*n+at]
+			}
+			at++
+		}
+		return true
+	}
+}
+
+// deltas adds up bit-packed differences. They come in blocks of so many values, each made of small
+// blocks with a width of their own; a block's least difference is stored apart.
+func deltas(data []byte, size int) func([]byte) bool {
+	bad := false
 	uvarint := func() uint64 {
 		v, n := binary.Uvarint(data)
 		if n <= 0 {
-			data = nil
+			bad = true
 			return 0
 		}
 		data = data[n:]
 		return v
 	}
 	varint := func() uint64 { v := uvarint(); return v>>1 ^ -(v & 1) }
-	put := func(v uint64) {
-		var b [8]byte
-		binary.LittleEndian.PutUint64(b[:], v)
-		dst = dst[copy(dst, b[:size]):]
-	}
 
-	block, minis, total := uvarint(), uvarint(), uvarint()
-	value := varint()
-	if block == 0 || block%128 != 0 || block > 1<<20 || minis == 0 || block%minis != 0 || block/minis%32 != 0 ||
-		total != uint64(len(dst)/size) || data == nil {
-		return total == 0 && len(dst) == 0
+	block, minis := uvarint(), uvarint()
+	left := uvarint() // values, of which the first is stored apart
+	next, least := varint(), uint64(0)
+	if block == 0 || block > 1<<20 || minis == 0 || block%minis != 0 || block/minis%8 != 0 {
+		bad = true
 	}
-	if len(dst) > 0 {
-		put(value)
-	}
-	for len(dst) > 0 {
-		least := varint()
-		if uint64(len(data)) < minis {
-			return false
-		}
-		widths := data[:minis]
-		data = data[minis:]
-		for _, w := range widths {
-			if len(dst) == 0 {
-				break
-			}
-			n := block / minis
-			if w > 64 || uint64(len(data)) < n*uint64(w)/8 {
+	var widths []byte // of the small blocks to come
+	var packed []byte // the small block begun
+	at, end := uint64(0), uint64(0)
+	return func(dst []byte) bool {
+		for ; len(dst) > 0; dst = dst[size:] {
+			if bad || left == 0 {
 				return false
 			}
-			for i := uint64(0); i < n && len(dst) > 0; i++ {
-				value += least + unpack(data, i*uint64(w), uint(w))
-				put(value)
+			var b [8]byte
+			binary.LittleEndian.PutUint64(b[:], next)
+			copy(dst[:size], b[:])
+			if left--; left == 0 {
+				continue
 			}
-			data = data[n*uint64(w)/8:]
+			if at == end {
+				if len(widths) == 0 {
+					least = varint()
+					if bad || uint64(len(data)) < minis {
+						return false
+					}
+					widths, data = data[:minis], data[minis:]
+				}
+				at, end = 0, block/minis
+				bytes := end / 8 * uint64(widths[0])
+				if widths[0] > 64 || bytes > uint64(len(data)) {
+					return false
+				}
+				packed, data = data[:bytes], data[bytes:]
+			}
+			next += least + unpack(packed, at*uint64(widths[0]), uint(widths[0]))
+			if at++; at == end {
+				widths = widths[1:]
+			}
 		}
+		return true
 	}
-	return true
 }
 
 // unpack is the number of width bits that begins at a bit of b, lowest bit first.

@@ -340,18 +340,18 @@ func (f *footer) column(n *node, leaf int) (*column, string) {
 	list := n.repetition == repeated // as old writers do, without a group around it
 	if n.typ < 0 {
 		if n.converted != convertedList && n.logical != logicalList || len(n.children) != 1 || n.children[0].repetition != repeated || list {
-			return nil, "a group of columns"
+			return nil, "a group of columns, not numbers"
 		}
 		list = true
 		n = n.children[0]
 		c.maxDef++
 		if n.typ < 0 {
 			if len(n.children) != 1 {
-				return nil, "a list of groups"
+				return nil, "a list of groups, not numbers"
 			}
 			n = n.children[0]
 			if n.repetition == repeated || n.typ < 0 {
-				return nil, "a list of lists or groups: at most one list is read"
+				return nil, "a list of lists or groups: flatten the inner ones"
 			}
 			if n.repetition == optional {
 				c.maxDef++
@@ -359,7 +359,7 @@ func (f *footer) column(n *node, leaf int) (*column, string) {
 		}
 	}
 	if c.dtype = n.dtype(); c.dtype == array.Invalid {
-		return nil, "no column of numbers"
+		return nil, n.kind() + ", not numbers"
 	}
 	c.typ = n.typ
 	c.chunks = f.chunks[leaf]
@@ -383,12 +383,25 @@ func (f *footer) column(n *node, leaf int) (*column, string) {
 				n++
 			}
 			if n > maxList {
-				return nil, fmt.Sprintf("lists of %d elements, at most %d are read", n, maxList)
+				return nil, fmt.Sprintf("of lists of %d elements, at most %d are read", n, maxList)
 			}
 			c.width = int(n)
 		}
 	}
 	return c, ""
+}
+
+// kind says what a leaf that does not hold numbers holds.
+func (n *node) kind() string {
+	switch {
+	case n.typ == typeBytes && (n.converted == 0 || n.logical == 1):
+		return "text"
+	case n.typ == typeBytes || n.typ == typeFixed:
+		return "bytes"
+	case n.typ == typeInt96:
+		return "times"
+	}
+	return fmt.Sprintf("values with a meaning (logical type %d, converted type %d)", n.logical, n.converted)
 }
 
 // dtype is the element type of a leaf, Invalid if it holds something other than numbers.

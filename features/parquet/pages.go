@@ -3,8 +3,11 @@ package parquet
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"hash/crc32"
 	"io"
+	"math"
+	"math/bits"
 	"sync"
 
 	"github.com/klauspost/compress/snappy"
@@ -14,31 +17,43 @@ import (
 )
 
 // pages is a column as a stream of the bytes of its elements, in little-endian order: what
-// array.Stream wants. It holds one page and one dictionary at a time, within a budget.
+// array.Stream wants. It holds one page and one dictionary at a time.
 type pages struct {
 	r      io.ReaderAt
 	col    *column
-	held   *int64 // bytes kept here, and by the columns read together with this one
-	budget int64  // the most that may be
+	memory *memory
 
 	group       int   // chunks begun
 	offset, end int64 // of the chunk's pages still to come
-	values      int64 // of the chunk still to come
+	values      int64 // of the chunk's pages still to come
 	row         int64 // rows complete so far
 	at          int   // place in the list of the row begun
 
 	stored     []byte // a page as in the file
 	plain      []byte // the same, decompressed
 	dictionary []byte // elements
-	decoded    []byte // elements of the page, where they are not in plain as they are
-	rest       []byte // what is still to be handed out
+
+	left  int64             // values of the page not yet decoded
+	fill  func([]byte) bool // decodes the next values; false if the page ends before
+	block [8 << 10]byte     // decoded values
+	rest  []byte            // of block, to be handed out
 }
 
 func (p *pages) Read(dst []byte) (int, error) {
 	for len(p.rest) == 0 {
-		if err := p.next(); err != nil {
-			return 0, err
+		if p.left == 0 {
+			if err := p.next(); err != nil {
+				return 0, err
+			}
+			continue
 		}
+		size := p.col.dtype.Size()
+		n := min(p.left, int64(len(p.block)/size))
+		if p.rest = p.block[:int(n)*size]; !p.fill(p.rest) {
+			p.rest, p.left = nil, 0
+			return 0, p.malformed("the values of a page end early, or are not in its dictionary")
+		}
+		p.left -= n
 	}
 	n := copy(dst, p.rest)
 	p.rest = p.rest[n:]
@@ -46,11 +61,10 @@ func (p *pages) Read(dst []byte) (int, error) {
 }
 
 func (p *pages) Close() error {
-	for _, b := range []*[]byte{&p.stored, &p.plain, &p.dictionary, &p.decoded} {
-		*p.held -= int64(cap(*b))
+	for _, b := range []*[]byte{&p.stored, &p.plain, &p.dictionary} {
+		p.memory.put(*b)
 		*b = nil
 	}
-	p.rest, p.values, p.at, p.group = nil, 0, 0, len(p.col.chunks)
 	return nil
 }
 
@@ -76,7 +90,7 @@ func (p *pages) next() error {
 		p.offset += h.stored // an index
 		return nil
 	}
-	if p.stored, err = p.grow(p.stored, h.stored, 1); err != nil {
+	if err := p.grow(&p.stored, h.stored); err != nil {
 		return err
 	}
 	if err := array.ReadFull(p.r, p.stored, p.offset); err != nil {
@@ -100,7 +114,7 @@ func (p *pages) next() error {
 		if p.col.dtype == array.Bool || h.values > int64(len(data))/size {
 			return p.malformed("a dictionary of %d values in %d bytes", h.values, len(data))
 		}
-		if p.dictionary, err = p.grow(p.dictionary, h.values, size); err != nil {
+		if err := p.grow(&p.dictionary, h.values*size); err != nil {
 			return err
 		}
 		copy(p.dictionary, data)
@@ -157,7 +171,7 @@ func (p *pages) levels(rep, def []byte, n int64) error {
 		return nil
 	}
 	var reps, defs [512]uint32
-	r, d := hybrid{b: rep, width: 1}, hybrid{b: def, width: uint(bitLen(p.col.maxDef))}
+	r, d := hybrid{b: rep, width: 1}, hybrid{b: def, width: uint(bits.Len(uint(p.col.maxDef)))}
 	for n > 0 {
 		k := int(min(n, int64(len(reps))))
 		if p.col.maxRep > 0 && !r.read(reps[:k]) || p.col.maxDef > 0 && !d.read(defs[:k]) {
@@ -198,98 +212,45 @@ func (p *pages) null() error {
 	return array.Errorf(array.Inconsistent, "", "row %d holds a null", p.row)
 }
 
-// decode puts the page's values into rest. All of them are there, as there are no nulls.
-func (p *pages) decode(h *header, data []byte) (err error) {
-	size := int64(p.col.dtype.Size())
-	n := h.values
-	early := func() error {
-		return p.malformed("%d values in encoding %d do not fit %d bytes", n, h.encoding, len(data))
-	}
-
-	if p.col.dtype != array.Bool && h.encoding == encPlain {
-		if n > int64(len(data))/size {
-			return early()
-		}
-		p.rest = data[:n*size]
-		return nil
-	}
-	if p.decoded, err = p.grow(p.decoded, n, size); err != nil {
-		return err
-	}
-	ok := false
-	switch isBool := p.col.dtype == array.Bool; {
+// decode prepares fill for the page's values. All of them are there, as there are no nulls.
+func (p *pages) decode(h *header, data []byte) error {
+	size := p.col.dtype.Size()
+	isBool := p.col.dtype == array.Bool
+	switch {
 	case isBool && h.encoding == encPlain:
-		if ok = n <= int64(len(data))*8; ok {
-			for i := range p.decoded {
-				p.decoded[i] = data[i>>3] >> (i & 7) & 1
-			}
-		}
+		p.fill = indexes(hybrid{packed: data, left: math.MaxInt64, width: 1}, []byte{0, 1}, 1)
 	case isBool && h.encoding == encRLE:
-		var bits []byte
-		if bits, _, err = p.prefixed(data, encRLE); err != nil {
+		bits, _, err := p.prefixed(data, encRLE)
+		if err != nil {
 			return err
 		}
-		var block [512]uint32
-		r := hybrid{b: bits, width: 1}
-		ok = true
-		for out := p.decoded; ok && len(out) > 0; {
-			k := min(len(out), len(block))
-			ok = r.read(block[:k])
-			for i, v := range block[:k] {
-				out[i] = byte(v)
-			}
-			out = out[k:]
+		p.fill = indexes(hybrid{b: bits, width: 1}, []byte{0, 1}, 1)
+	case h.encoding == encPlain:
+		p.fill = func(dst []byte) bool {
+			n := copy(dst, data)
+			data = data[n:]
+			return n == len(dst)
 		}
 	case isBool:
-		return p.unsupported("booleans in encoding %d", h.encoding)
+		return p.unsupported("booleans in encoding %d: write them with plain encoding", h.encoding)
 	case h.encoding == encDictionary || h.encoding == encPlainDictionary:
-		return p.lookUp(data)
-	case h.encoding == encSplit:
-		if ok = n <= int64(len(data))/size; ok {
-			for i := range int(n) {
-				for j := range int(size) {
-					p.decoded[i*int(size)+j] = data[j*int(n)+i]
-				}
-			}
+		if h.values > 0 && (len(data) == 0 || data[0] > 32) {
+			return p.malformed("dictionary indexes without their width")
 		}
+		if h.values > 0 {
+			p.fill = indexes(hybrid{b: data[1:], width: uint(data[0])}, p.dictionary, size)
+		}
+	case h.encoding == encSplit:
+		if h.values > int64(len(data)/size) {
+			return p.malformed("%d values of %d bytes in a page of %d", h.values, size, len(data))
+		}
+		p.fill = split(data, int(h.values), size)
 	case h.encoding == encDelta && p.col.dtype.IsInteger():
-		ok = deltas(p.decoded, int(size), data)
+		p.fill = deltas(data, size)
 	default:
 		return p.unsupported("values in encoding %d: write them with plain or dictionary encoding", h.encoding)
 	}
-	if !ok {
-		return early()
-	}
-	p.rest = p.decoded
-	return nil
-}
-
-// lookUp fills decoded with elements of the dictionary; data are a width and the indexes.
-func (p *pages) lookUp(data []byte) error {
-	if len(p.decoded) == 0 {
-		return nil
-	}
-	if len(data) == 0 || data[0] > 32 {
-		return p.malformed("dictionary indexes without their width")
-	}
-	size := p.col.dtype.Size()
-	count := uint32(len(p.dictionary) / size)
-	r := hybrid{b: data[1:], width: uint(data[0])}
-	var block [512]uint32
-	for out := p.decoded; len(out) > 0; {
-		k := min(len(out)/size, len(block))
-		if !r.read(block[:k]) {
-			return p.malformed("the dictionary indexes of a page end early")
-		}
-		for i, v := range block[:k] {
-			if v >= count {
-				return p.malformed("value %d of a dictionary of %d", v, count)
-			}
-			copy(out[i*size:(i+1)*size], p.dictionary[int(v)*size:])
-		}
-		out = out[k*size:]
-	}
-	p.rest = p.decoded
+	p.left = h.values
 	return nil
 }
 
@@ -299,7 +260,7 @@ func (p *pages) prefixed(data []byte, encoding int) (part, rest []byte, err erro
 		return nil, nil, p.unsupported("levels in encoding %d", encoding)
 	}
 	if len(data) >= 4 {
-		if n := uint64(le32(data)); n <= uint64(len(data)-4) {
+		if n := uint64(binary.LittleEndian.Uint32(data)); n <= uint64(len(data)-4) {
 			return data[4 : 4+n], data[4+n:], nil
 		}
 	}
@@ -307,7 +268,7 @@ func (p *pages) prefixed(data []byte, encoding int) (part, rest []byte, err erro
 }
 
 // decompress returns the size bytes that data stand for. Every decoder is held to that size.
-func (p *pages) decompress(data []byte, size int64) (_ []byte, err error) {
+func (p *pages) decompress(data []byte, size int64) ([]byte, error) {
 	codec := p.col.chunks[p.group-1].codec
 	if codec == 0 {
 		if int64(len(data)) != size {
@@ -315,7 +276,10 @@ func (p *pages) decompress(data []byte, size int64) (_ []byte, err error) {
 		}
 		return data, nil
 	}
-	if p.plain, err = p.grow(p.plain, size, 1); err != nil {
+	if expands := map[int]int64{1: 64, 2: 1100, 6: 1 << 15}[codec]; expands > 0 && size/expands > int64(len(data)) { // the most that is possible
+		return nil, p.malformed("%d bytes of %s cannot stand for %d", len(data), codecName(codec), size)
+	}
+	if err := p.grow(&p.plain, size); err != nil {
 		return nil, err
 	}
 	switch codec {
@@ -323,7 +287,7 @@ func (p *pages) decompress(data []byte, size int64) (_ []byte, err error) {
 		if n, err := snappy.DecodedLen(data); err != nil || int64(n) != size {
 			return nil, p.malformed("a page whose Snappy data do not have the %d bytes declared", size)
 		}
-		if _, err = snappy.Decode(p.plain, data); err != nil {
+		if _, err := snappy.Decode(p.plain, data); err != nil {
 			return nil, p.malformed("a page does not decompress: %v", err)
 		}
 	case 2:
@@ -370,16 +334,17 @@ func codecName(codec int) string {
 	return names[codec]
 }
 
-// grow makes b n units long, within the budget. What it held is lost.
-func (p *pages) grow(b []byte, n, unit int64) ([]byte, error) {
-	if n <= int64(cap(b))/unit {
-		return b[:n*unit], nil
+// grow makes a buffer n bytes long. What it held is lost.
+func (p *pages) grow(b *[]byte, n int64) error {
+	if n <= int64(cap(*b)) {
+		*b = (*b)[:n]
+		return nil
 	}
-	if n > (p.budget-*p.held+int64(cap(b)))/unit {
-		return b, array.Errorf(array.TooLarge, "", "a page of %d values of %d bytes needs more than the memory budget", n, unit)
+	p.memory.put(*b)
+	if *b = p.memory.get(n); *b == nil {
+		return array.Errorf(array.TooLarge, "", "a page of %d bytes needs more than the memory budget of %d", n, p.memory.budget)
 	}
-	*p.held += n*unit - int64(cap(b))
-	return make([]byte, n*unit), nil
+	return nil
 }
 
 // Page headers.
@@ -414,15 +379,13 @@ type header struct {
 func (p *pages) header() (*header, error) {
 	for _, window := range []int64{1 << 10, 1 << 20} {
 		window = min(window, p.end-p.offset)
-		b, err := p.grow(p.stored, window, 1)
-		if err != nil {
+		if err := p.grow(&p.stored, window); err != nil {
 			return nil, err
 		}
-		p.stored = b
-		if err := array.ReadFull(p.r, b, p.offset); err != nil {
+		if err := array.ReadFull(p.r, p.stored, p.offset); err != nil {
 			return nil, err
 		}
-		t := &thrift{b: b}
+		t := &thrift{b: p.stored}
 		h := readHeader(t)
 		if t.err != nil {
 			if t.err.Kind == array.Truncated && window < p.end-p.offset {

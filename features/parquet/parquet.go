@@ -4,7 +4,7 @@
 // A list column is an array of rows, one for each list; the lists must have one length and no
 // nulls. LIST and FIXED_SIZE_LIST are stored alike. In a table without list columns the label columns (label,
 // labels, y, target) are arrays, and the other columns of numbers, in order, form the array "features".
-// Columns of strings and other things are left out.
+// Columns of strings and other things are listed as refused.
 //
 // Reading runs forward, a page at a time, so that memory is bounded by the pages of the columns
 // read. The package has a reader of its own because a general one decodes what a page claims:
@@ -12,9 +12,7 @@
 package parquet
 
 import (
-	"fmt"
 	"io"
-	"slices"
 
 	"github.com/collapsar/collapsar/features/internal/table"
 	"github.com/collapsar/collapsar/internal/array"
@@ -27,10 +25,9 @@ func Sniff(head []byte) bool {
 
 type file struct {
 	r      io.ReaderAt
-	budget int64
+	budget int64 // for the pages that an array holds at a time
 	infos  []array.Info
 	open   map[string]func() array.Array
-	other  map[string]string // columns that are no array, and why
 }
 
 // Open reads the footer.
@@ -39,20 +36,21 @@ func Open(r io.ReaderAt, size int64, o array.Options) (array.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &file{r: r, budget: o.Budget(), open: map[string]func() array.Array{}, other: map[string]string{}}
+	f := &file{r: r, budget: o.Budget(), open: map[string]func() array.Array{}}
 	var scalars []scalar
+	seen := map[string]bool{}
 	lists, leaf := false, 0
 	for _, n := range ft.root.children {
 		name := n.name
-		_, twice := f.open[name]
-		if twice || f.other[name] != "" || slices.ContainsFunc(scalars, func(s scalar) bool { return s.name == name }) {
+		if seen[name] {
 			return nil, array.Errorf(array.Malformed, name, "two columns have this name")
 		}
+		seen[name] = true
 		c, reason := ft.column(n, leaf)
 		leaf += n.leaves
 		switch {
 		case c == nil:
-			f.other[name] = reason
+			f.infos = append(f.infos, array.Info{Name: name, Refused: array.Errorf(array.Unsupported, name, "the column is %s", reason)})
 		case c.maxRep > 0:
 			lists = true
 			f.add(array.Info{Name: name, DType: c.dtype, Shape: []int{int(ft.rows), c.width}}, c)
@@ -68,24 +66,7 @@ func Open(r io.ReaderAt, size int64, o array.Options) (array.File, error) {
 			return nil, array.Errorf(array.Malformed, a.Name, "%d rows of %d elements are more than any file holds", a.Rows(), a.Width())
 		}
 	}
-	if len(f.infos) == 0 {
-		return nil, array.Errorf(array.Unsupported, "", "no column of numbers%s", f.reasons())
-	}
 	return f, nil
-}
-
-// reasons lists the first columns that were left out.
-func (f *file) reasons() string {
-	names := make([]string, 0, len(f.other))
-	for name := range f.other {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	s := ""
-	for _, name := range names[:min(len(names), 4)] {
-		s += fmt.Sprintf("; %.40s is %s", name, f.other[name])
-	}
-	return s
 }
 
 type scalar struct {
@@ -97,14 +78,13 @@ type scalar struct {
 func (f *file) add(info array.Info, c *column) {
 	f.infos = append(f.infos, info)
 	f.open[info.Name] = func() array.Array {
-		return f.stream(info, c, new(int64))
+		return f.stream(info, c, &memory{budget: f.budget})
 	}
 }
 
-// stream reads a column; held counts the bytes that it, and others with it, keep.
-func (f *file) stream(info array.Info, c *column, held *int64) array.Array {
+func (f *file) stream(info array.Info, c *column, m *memory) array.Array {
 	return array.Stream(info, false, func() (io.ReadCloser, error) {
-		return &pages{r: f.r, col: c, held: held, budget: f.budget}, nil
+		return &pages{r: f.r, col: c, memory: m}, nil
 	})
 }
 
@@ -137,13 +117,13 @@ func (f *file) table(scalars []scalar, rows int, lists bool, o array.Options) er
 	return nil
 }
 
-// join lists an array that is columns side by side. The budget is shared: every column holds a page.
+// join lists an array that is columns side by side.
 func (f *file) join(info array.Info, columns []scalar) {
 	f.infos = append(f.infos, info)
 	f.open[info.Name] = func() array.Array {
-		j := &joined{info: info}
+		j, m := &joined{info: info}, &memory{budget: f.budget}
 		for _, s := range columns {
-			j.columns = append(j.columns, f.stream(array.Info{Name: s.name, DType: s.col.dtype, Shape: info.Shape[:1]}, s.col, &j.held))
+			j.columns = append(j.columns, f.stream(array.Info{Name: s.name, DType: s.col.dtype, Shape: info.Shape[:1]}, s.col, m))
 		}
 		return j
 	}
@@ -157,8 +137,10 @@ func (f *file) Open(name string) (array.Array, error) {
 	if open := f.open[name]; open != nil {
 		return open(), nil
 	}
-	if reason := f.other[name]; reason != "" {
-		return nil, array.Errorf(array.Unsupported, name, "the column is %s", reason)
+	for _, a := range f.infos {
+		if a.Name == name {
+			return nil, a.Refused
+		}
 	}
 	return nil, array.Errorf(array.NotFound, name, "no such column of numbers")
 }
@@ -167,7 +149,6 @@ func (f *file) Open(name string) (array.Array, error) {
 type joined struct {
 	info    array.Info
 	columns []array.Array
-	held    int64 // bytes that the columns' pages take
 }
 
 func (j *joined) Info() array.Info { return j.info }
