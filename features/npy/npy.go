@@ -90,12 +90,18 @@ func ReadHeader(r io.Reader, name string) (Header, error) {
 	fail := func(kind array.Kind, format string, args ...any) (Header, error) {
 		return Header{}, array.Errorf(kind, name, format, args...)
 	}
+	short := func(err error, format string, args ...any) (Header, error) {
+		if err != io.EOF && err != io.ErrUnexpectedEOF {
+			return Header{}, err // reading failed, for a reason that the reader says
+		}
+		return fail(array.Truncated, format, args...)
+	}
 	var pre [12]byte
 	if n, err := io.ReadFull(r, pre[:8]); err != nil {
 		if n == 0 {
-			return fail(array.Truncated, "no bytes, expected an npy header")
+			return short(err, "no bytes, expected an npy header")
 		}
-		return fail(array.Truncated, "the header ends after %d bytes", n)
+		return short(err, "the header ends after %d bytes", n)
 	}
 	if !Sniff(pre[:]) {
 		return fail(array.Malformed, "begins with %q, expected %q", pre[:6], magic)
@@ -104,12 +110,12 @@ func ReadHeader(r io.Reader, name string) (Header, error) {
 	switch major := pre[6]; {
 	case major == 1 && pre[7] == 0:
 		if _, err := io.ReadFull(r, pre[8:10]); err != nil {
-			return fail(array.Truncated, "the header ends before its length")
+			return short(err, "the header ends before its length")
 		}
 		length = int(binary.LittleEndian.Uint16(pre[8:]))
 	case (major == 2 || major == 3) && pre[7] == 0:
 		if _, err := io.ReadFull(r, pre[8:12]); err != nil {
-			return fail(array.Truncated, "the header ends before its length")
+			return short(err, "the header ends before its length")
 		}
 		length = int(min(binary.LittleEndian.Uint32(pre[8:]), MaxHeader+1))
 	default:
@@ -120,7 +126,7 @@ func ReadHeader(r io.Reader, name string) (Header, error) {
 	}
 	text := make([]byte, length)
 	if n, err := io.ReadFull(r, text); err != nil {
-		return fail(array.Truncated, "the header ends after %d of %d bytes", n, length)
+		return short(err, "the header ends after %d of %d bytes", n, length)
 	}
 	if pre[6] == 3 && !utf8.Valid(text) {
 		return fail(array.Malformed, "the header is not UTF-8")

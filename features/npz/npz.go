@@ -60,7 +60,8 @@ func Open(r io.ReaderAt, size int64, o array.Options) (array.File, error) {
 			} else if err := inflate.(flate.Resetter).Reset(m.raw, nil); err != nil {
 				return nil, malformed(e.name, "%v", err)
 			}
-			head = io.LimitReader(inflate, e.size)
+			m.npy.Info.Name = name // for what inflating says
+			head = &inflating{m: &m, flate: inflate}
 		}
 		if m.npy, err = npy.ReadHeader(head, name); err == nil {
 			err = m.npy.CheckSize(e.size)
