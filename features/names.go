@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/collapsar/collapsar/internal/array"
+	"github.com/collapsar/collapsar/internal/suggest"
 )
 
 // The names under which arrays are found. The first tier is the name of the contract; an alias of
@@ -152,11 +153,7 @@ func (s *source) missing(name, what string) error {
 	for _, info := range s.arrays {
 		names = append(names, info.Name)
 	}
-	near := nearest(name, names)
-	if near != "" {
-		near = fmt.Sprintf("; did you mean %s?", near)
-	}
-	return s.errorf(NotFound, name, "%s; the file holds %s%s", what, holds, near)
+	return s.errorf(NotFound, name, "%s; the file holds %s%s", what, holds, suggest.Hint(name, names))
 }
 
 func flagOf(role string) string {
@@ -166,51 +163,4 @@ func flagOf(role string) string {
 		}
 	}
 	return role
-}
-
-// nearest is the name most like the wanted one, "" if none is like it: at most a third of the
-// letters differ, or one name is a part of the other.
-func nearest(want string, names []string) string {
-	best, least := "", len(want)/3+2
-	w := strings.ToLower(want)
-	for _, name := range names {
-		n := strings.ToLower(name)
-		d := distance(w, n)
-		if len(w) > 2 && len(n) > 2 && (strings.Contains(n, w) || strings.Contains(w, n)) {
-			d = 1
-		}
-		if d < least {
-			best, least = name, d
-		}
-	}
-	return best
-}
-
-// distance counts the letters to insert, delete or replace, two swapped neighbours as one.
-func distance(a, b string) int {
-	if len(a) > 256 || len(b) > 256 {
-		return 256
-	}
-	rows := make([][]int, len(a)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(b)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			d := min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				d = min(d, rows[i-2][j-2]+1)
-			}
-			rows[i][j] = d
-		}
-	}
-	return rows[len(a)][len(b)]
 }

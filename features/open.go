@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/collapsar/collapsar/internal/array"
+	"github.com/collapsar/collapsar/internal/suggest"
 )
 
 // A plan says which array plays which role. It is made from headers alone.
@@ -142,11 +143,7 @@ func (set *Set) load(f *files, o Options) error {
 		for _, l := range p.layers {
 			names = append(names, l.name)
 		}
-		near := nearest(o.Layer, names)
-		if near != "" {
-			near = "; did you mean " + near + "?"
-		}
-		return f.main.errorf(NotFound, o.Layer, "no layer is called so; there are %s%s", strings.Join(names, ", "), near)
+		return f.main.errorf(NotFound, o.Layer, "no layer is called so; there are %s%s", strings.Join(names, ", "), suggest.Hint(o.Layer, names))
 	}
 	for _, s := range f.all() {
 		set.Notes = append(set.Notes, s.notes...)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/collapsar/collapsar/features/npy"
 	"github.com/collapsar/collapsar/features/npz"
+	"github.com/collapsar/collapsar/features/parquet"
 	"github.com/collapsar/collapsar/features/safetensors"
 	"github.com/collapsar/collapsar/features/torch"
 	"github.com/collapsar/collapsar/internal/array"
@@ -25,6 +26,7 @@ var formats = []format{
 	{"npz", npz.Sniff, npz.Open},
 	{"safetensors", safetensors.Sniff, safetensors.Open},
 	{"pt", torch.Sniff, torch.Open},
+	{"parquet", parquet.Sniff, parquet.Open},
 }
 
 // foreign is formats that are known and not read, by their first bytes, with what to do.
