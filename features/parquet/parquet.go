@@ -99,8 +99,8 @@ func (f *file) table(scalars []scalar, rows int, lists bool, o array.Options) er
 		return err
 	}
 	for _, g := range groups {
-		if _, twice := f.open[g.Name]; twice {
-			return array.Errorf(array.Inconsistent, g.Name, "a list column has the name of the columns that are joined")
+		if err := table.Free(f.infos, g.Name); err != nil {
+			return err
 		}
 		if !g.Joined {
 			c := scalars[g.Columns[0]].col

@@ -78,6 +78,20 @@ func labelColumns(s string, columns int) (lo, hi int, err error) {
 	return columns - n, columns, nil
 }
 
+// Free says whether the name of an array is taken already: by a column that is refused, which is then the
+// complaint, or by another one.
+func Free(infos []array.Info, name string) error {
+	for _, a := range infos {
+		switch {
+		case a.Name == name && a.Refused != nil:
+			return a.Refused
+		case a.Name == name:
+			return array.Errorf(array.Inconsistent, name, "a column has the name of the columns that are joined")
+		}
+	}
+	return nil
+}
+
 // DType is the element type of columns side by side.
 func DType(types []array.DType) array.DType {
 	same, integer := true, true
