@@ -13,6 +13,7 @@ package parquet
 
 import (
 	"io"
+	"unicode/utf8"
 
 	"github.com/collapsar/collapsar/features/internal/table"
 	"github.com/collapsar/collapsar/internal/array"
@@ -42,6 +43,9 @@ func Open(r io.ReaderAt, size int64, o array.Options) (array.File, error) {
 	lists, leaf := false, 0
 	for _, n := range ft.root.children {
 		name := n.name
+		if !utf8.ValidString(name) {
+			return nil, array.Errorf(array.Malformed, "", "the name of a column is no text: %.40q", name)
+		}
 		if seen[name] {
 			return nil, array.Errorf(array.Malformed, name, "two columns have this name")
 		}

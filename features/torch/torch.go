@@ -24,6 +24,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/collapsar/collapsar/internal/array"
 )
@@ -114,7 +115,7 @@ type file struct {
 	checked map[string]bool // records whose check sum was compared
 
 	nodes  int // visited by collect
-	names  int // bytes of the names so far
+	names  int // bytes of the arrays' names so far
 	infos  []array.Info
 	arrays map[string]any // *tensor or *ndarray
 }
@@ -236,11 +237,7 @@ func (f *file) collect(v any, path []string) error {
 	}
 	switch v := v.(type) {
 	case *tensor, *ndarray:
-		name := strings.Join(path, "/")
-		if len(path) == 0 {
-			name = "tensor"
-		}
-		return f.add(name, v)
+		return f.add(path, v)
 	case tuple:
 		return each(v, in)
 	case *list:
@@ -272,12 +269,21 @@ func each(items []any, in func(string, any) error) error {
 }
 
 // add lists an array, once it is known to be one that can be read.
-func (f *file) add(name string, v any) error {
-	f.names += len(name)
+func (f *file) add(path []string, v any) error {
+	for _, key := range path { // before they are joined: a key may be long, and shared by many
+		f.names += len(key) + 1
+	}
+	if len(f.infos) >= maxArrays || f.names > maxNames {
+		return array.Errorf(array.TooLarge, "", "more than %d arrays, or names longer than %d MB together", maxArrays, maxNames>>20)
+	}
+	name := strings.Join(path, "/")
+	if len(path) == 0 {
+		name = "tensor"
+	}
 	_, twice := f.arrays[name]
 	switch {
-	case len(f.infos) >= maxArrays || f.names > maxNames:
-		return array.Errorf(array.TooLarge, "", "more than %d arrays, or their names longer than %d MB together", maxArrays, maxNames>>20)
+	case !utf8.ValidString(name):
+		return array.Errorf(array.Malformed, "", "an array's name is no text: %.40q", name)
 	case name == "":
 		return array.Errorf(array.Malformed, "", "an array has the empty name")
 	case twice:
@@ -309,8 +315,11 @@ func (f *file) checkTensor(name string, t *tensor) (array.Info, error) {
 	fail := func(kind array.Kind, format string, args ...any) (array.Info, error) {
 		return info, array.Errorf(kind, name, format, args...)
 	}
-	if len(t.shape) > maxRank || len(t.strides) != len(t.shape) {
-		return fail(array.Malformed, "size %.40v with stride %.40v", t.shape, t.strides)
+	if n := max(len(t.shape), len(t.strides)); n > maxRank {
+		return fail(array.Unsupported, "%d axes, at most %d are read", n, maxRank)
+	}
+	if len(t.strides) != len(t.shape) {
+		return fail(array.Malformed, "size %v with stride %v", t.shape, t.strides)
 	}
 	bytes, ok := info.Bytes()
 	if !ok {
@@ -372,10 +381,14 @@ func checkNumPy(name string, a *ndarray) (array.Info, error) {
 		return info, array.Errorf(array.Malformed, name, "a NumPy array without its contents")
 	}
 	if info.DType = codes[a.dtype.code]; info.DType == array.Invalid {
-		return info, array.Errorf(array.Unsupported, name, "NumPy dtype %.20q: only numbers and booleans are read", a.dtype.code)
+		info.Refused = array.Errorf(array.Unsupported, name, "NumPy dtype %.20q: only numbers and booleans are read", a.dtype.code)
+		return info, nil
 	}
-	if n, ok := info.Bytes(); !ok || len(a.shape) > maxRank || n != int64(len(a.data)) {
-		return info, array.Errorf(array.Malformed, name, "NumPy shape %.80v of %s with %d bytes", fmt.Sprint(a.shape), info.DType, len(a.data))
+	if len(a.shape) > maxRank {
+		return info, array.Errorf(array.Unsupported, name, "%d axes, at most %d are read", len(a.shape), maxRank)
+	}
+	if n, ok := info.Bytes(); !ok || n != int64(len(a.data)) {
+		return info, array.Errorf(array.Malformed, name, "%s in %d bytes", info, len(a.data))
 	}
 	return info, nil
 }
@@ -388,6 +401,9 @@ func (f *file) Open(name string) (array.Array, error) {
 		return nil, array.Errorf(array.NotFound, name, "no such array")
 	}
 	info := f.infos[i]
+	if info.Refused != nil {
+		return nil, info.Refused
+	}
 	switch a := f.arrays[name].(type) {
 	case *ndarray:
 		l := array.Layout{BigEndian: a.dtype.bigEndian}
