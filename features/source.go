@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/collapsar/collapsar/features/csv"
 	"github.com/collapsar/collapsar/features/npy"
 	"github.com/collapsar/collapsar/features/npz"
 	"github.com/collapsar/collapsar/features/parquet"
@@ -27,6 +28,7 @@ var formats = []format{
 	{"safetensors", safetensors.Sniff, safetensors.Open},
 	{"pt", torch.Sniff, torch.Open},
 	{"parquet", parquet.Sniff, parquet.Open},
+	{"csv", csv.Sniff, csv.Open},
 }
 
 // foreign is formats that are known and not read, by their first bytes, with what to do.

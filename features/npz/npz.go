@@ -1,16 +1,20 @@
 // Package npz reads NumPy's .npz files: zip archives of .npy files, stored or deflated.
 //
-// A stored array is read at any place, by any number of goroutines; a deflated one is a stream that
-// starts again when it is read from the beginning. Check sums are compared once, while the data
-// are read for the first time: see checked.
+// A stored array is read at any place, by any number of goroutines. A deflated one is inflated whole
+// when it is opened and kept, while the budget lets it: up to a quarter of it for all of a file.
+// Beyond that it is a stream, which starts again when it is read from the beginning. Check sums
+// are compared while the data are read for the first time: see checked.
 package npz
 
 import (
 	"bytes"
-	"compress/flate"
 	"hash/crc32"
 	"io"
+	"slices"
 	"strings"
+	"sync"
+
+	"github.com/klauspost/compress/flate" // half as fast again as the standard library's on rows of floats
 
 	"github.com/collapsar/collapsar/features/npy"
 	"github.com/collapsar/collapsar/internal/array"
@@ -32,7 +36,7 @@ func Open(r io.ReaderAt, size int64, o array.Options) (array.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &file{members: make([]member, 0, len(entries)), budget: o.Budget()}
+	f := &file{members: make([]member, 0, len(entries)), budget: o.Budget(), keep: o.Budget() / 4}
 	names := make(map[string]bool, len(entries))
 	var inflate io.ReadCloser
 	for _, e := range entries {
@@ -77,6 +81,9 @@ func Open(r io.ReaderAt, size int64, o array.Options) (array.File, error) {
 type file struct {
 	members []member
 	budget  int64
+
+	mu   sync.Mutex
+	keep int64 // bytes that may still be inflated and kept
 }
 
 type member struct {
@@ -84,6 +91,7 @@ type member struct {
 	npy     npy.Header
 	raw     *io.SectionReader // the bytes as they lie in the archive
 	checked *checked          // the same of a stored entry
+	data    []byte            // what has been inflated and kept
 }
 
 func (f *file) Format() string { return "npz" }
@@ -100,36 +108,67 @@ func (f *file) Arrays() []array.Info {
 func (f *file) Open(name string) (array.Array, error) {
 	for i := range f.members {
 		if f.members[i].npy.Info.Name == name {
-			return f.members[i].open(f.budget)
+			return f.open(&f.members[i])
 		}
 	}
 	return nil, array.Errorf(array.NotFound, name, "no such array")
 }
 
-func (m *member) open(budget int64) (array.Array, error) {
+func (f *file) open(m *member) (array.Array, error) {
 	info := m.npy.Info
-	switch {
-	case info.Refused != nil:
+	if info.Refused != nil {
 		return nil, info.Refused
-	case m.checked != nil:
+	}
+	if m.checked != nil {
 		return array.At(info, m.checked, m.npy.Size, m.npy.Layout), nil
-	case m.npy.Layout.Strides == nil:
-		return array.Stream(info, m.npy.Layout.BigEndian, m.stream), nil
 	}
-	// Rows of a deflated column-major array come together only at its end: it is inflated whole.
-	size, _ := info.Bytes()
-	if size > budget {
-		return nil, array.Errorf(array.TooLarge, info.Name, "%s, deflated in Fortran order, has to be held whole: %d bytes, the budget is %d; raise --memory, or save np.ascontiguousarray(x)", info, size, budget)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if m.data == nil {
+		size, _ := info.Bytes()
+		limit := f.keep
+		if m.npy.Layout.Strides != nil { // its rows come together only at the end
+			limit = f.budget
+		}
+		switch {
+		case size <= limit:
+			if err := m.inflate(int(size)); err != nil {
+				return nil, err
+			}
+			f.keep = max(0, f.keep-size)
+		case m.npy.Layout.Strides != nil:
+			return nil, array.Errorf(array.TooLarge, info.Name, "%s, deflated in Fortran order, has to be held whole: %d bytes, the budget is %d; raise --memory, or save np.ascontiguousarray(x)", info, size, f.budget)
+		default:
+			return array.Stream(info, m.npy.Layout.BigEndian, m.stream), nil
+		}
 	}
+	return array.At(info, bytes.NewReader(m.data), 0, m.npy.Layout), nil
+}
+
+// inflate reads the data whole. Memory grows with what is really there: rows of floats rarely
+// deflate to less than an eighth.
+func (m *member) inflate(size int) error {
 	rc, err := m.stream()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var data bytes.Buffer // grows with what is really there
-	if _, err := io.Copy(&data, rc); err != nil {
-		return nil, err
+	defer rc.Close()
+	data := make([]byte, 0, min(int64(size), 8*m.compressed))
+	for len(data) < size {
+		if len(data) == cap(data) {
+			data = slices.Grow(data, min(size-len(data), len(data)+4096))
+		}
+		n, err := io.ReadFull(rc, data[len(data):min(cap(data), size)])
+		data = data[:len(data)+n]
+		if err != nil {
+			return err
+		}
 	}
-	return array.At(info, bytes.NewReader(data.Bytes()), 0, m.npy.Layout), nil
+	if _, err := io.Copy(io.Discard, rc); err != nil { // the check sum is compared at the end
+		return err
+	}
+	m.data = data
+	return nil
 }
 
 // stream inflates the data behind the header.
@@ -160,7 +199,7 @@ func (s *inflating) Read(p []byte) (int, error) {
 	case err == io.EOF && s.crc != s.m.crc:
 		return 0, malformed(name, "CRC-32 of the data is %08x, the archive has %08x: the file is damaged", s.crc, s.m.crc)
 	case err != nil && err != io.EOF:
-		return 0, malformed(name, "deflated data: %v", err)
+		return 0, malformed(name, "deflated data: %v", strings.TrimPrefix(err.Error(), "flate: "))
 	}
 	return n, err
 }
