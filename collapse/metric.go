@@ -30,16 +30,16 @@ type Metric struct {
 	Ideal   string // value at perfect collapse, as text: "0", "-1/(K-1)", "" where it depends on scale
 	Cost    Cost
 
-	ideal func(k int) float64   // the same as a number for K classes, nil where there is none
+	ideal ideal                 // the same as a number for K classes
 	eval  func(s *sample) Value // the value on a finished sample; never panics, never NaN
 }
 
 // IdealAt is the value at perfect collapse for k classes; ok is false where it depends on more than k.
 func (m Metric) IdealAt(k int) (v float64, ok bool) {
-	if m.ideal == nil || k < 2 {
+	if m.ideal.at == nil || k < 2 {
 		return 0, false
 	}
-	return m.ideal(k), true
+	return m.ideal.at(k), true
 }
 
 // Groups lists the headings in the order of the tables.

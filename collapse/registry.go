@@ -1,7 +1,32 @@
 package collapse
 
-// sample is a layer and split with everything the metrics draw on.
-type sample struct{}
+import "slices"
 
-// registry holds the groups in the order of the tables. To add a metric, add an entry to its group's file.
-var registry = []Metric{}
+// registry holds the groups in the order of the tables. To add a metric, add an entry to its group.
+var registry = slices.Concat(
+	grouped(groupVariability, variability),
+	grouped(groupMeans, classMeans),
+	grouped(groupClassifier, classifierShape),
+	grouped("duality (NC3)", duality),
+	grouped("decisions (NC4)", decisions),
+	grouped("margins", margins),
+	grouped("test rows", testRows),
+	grouped("spectra and ranks", spectra),
+	grouped("imbalance", imbalance),
+	grouped("polytopes", polytopes),
+	grouped("other indices", indices),
+	grouped("squared error", squaredError),
+	grouped("push and pull", pushPull),
+)
+
+// grouped puts entries under a heading.
+func grouped(name string, metrics []Metric) []Metric {
+	for i := range metrics {
+		m := &metrics[i]
+		m.Group = name
+		if m.Ideal == "" {
+			m.Ideal = m.ideal.text
+		}
+	}
+	return metrics
+}

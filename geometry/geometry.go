@@ -1,0 +1,215 @@
+// Package geometry describes how K vectors lie to one another: class means about their centre, or the rows of a
+// classifier. Everything that does not depend on the coordinates comes from the Gram matrix; small
+// distances, which the Gram matrix cannot show, are taken from differences.
+//
+//	v := geometry.New(10, 512, means)
+//	v.Cosine(0, 1)          // of the angle between two vectors
+//	v.ETFError()            // distance of the Gram matrix from a centred simplex's
+//	v.SingularValues()      // of the K x d matrix, largest first
+//
+// A Vectors is computed once, lazily, and is not safe for concurrent use.
+package geometry
+
+import (
+	"math"
+	"slices"
+
+	"github.com/collapsar/collapsar/internal/kernel"
+	"github.com/collapsar/collapsar/internal/linalg"
+)
+
+// ZeroNorm is the norm, relative to the longest vector, below which a vector has no direction.
+const ZeroNorm = 1e-12
+
+// SmallRank is the largest rank at which spectra are found from the matrix itself; above it they come from the
+// Gram matrix, in which singular values below 1e-8 of the largest are lost.
+const SmallRank = 128
+
+// Vectors are K vectors of D numbers.
+type Vectors struct {
+	K, D int
+	Data []float64 // K x D, row-major
+	Gram []float64 // K x K, inner products
+
+	norms     []float64
+	cosines   []float64
+	distances []float64
+	singular  []float64
+	axes      []float64
+}
+
+// New describes the rows of a K x d matrix, which must not change afterwards.
+func New(k, d int, data []float64) *Vectors {
+	v := &Vectors{K: k, D: d, Data: data, Gram: make([]float64, k*k), norms: make([]float64, k)}
+	kernel.Syrk64(false, k, d, data, d, v.Gram, k)
+	for i := range v.norms {
+		v.norms[i] = math.Sqrt(v.Gram[i*k+i])
+	}
+	return v
+}
+
+// Row is one vector.
+func (v *Vectors) Row(i int) []float64 { return v.Data[i*v.D : (i+1)*v.D] }
+
+// Norms are the Euclidean norms.
+func (v *Vectors) Norms() []float64 { return v.norms }
+
+// Square is the squared Frobenius norm of the matrix, the trace of the Gram matrix.
+func (v *Vectors) Square() float64 {
+	sum := 0.0
+	for i := range v.K {
+		sum += v.Gram[i*v.K+i]
+	}
+	return sum
+}
+
+// Frobenius is the Frobenius norm of the matrix.
+func (v *Vectors) Frobenius() float64 { return math.Sqrt(v.Square()) }
+
+// Directed reports whether every vector has a direction: a norm above ZeroNorm of the largest.
+func (v *Vectors) Directed() bool {
+	return v.K > 0 && slices.Max(v.norms) > 0 && slices.Min(v.norms) > ZeroNorm*slices.Max(v.norms)
+}
+
+// Cosines are those of all pairs, K x K. Call it on Directed vectors only.
+func (v *Vectors) Cosines() []float64 {
+	if v.cosines == nil {
+		v.cosines = make([]float64, v.K*v.K)
+		for i, ni := range v.norms {
+			for j, nj := range v.norms {
+				v.cosines[i*v.K+j] = v.Gram[i*v.K+j] / (ni * nj)
+			}
+		}
+	}
+	return v.cosines
+}
+
+// Cosine is that of the angle between two vectors.
+func (v *Vectors) Cosine(i, j int) float64 { return v.Cosines()[i*v.K+j] }
+
+// Pairs lists f(i, j) over all pairs i < j.
+func (v *Vectors) Pairs(f func(i, j int) float64) []float64 {
+	out := make([]float64, 0, v.K*(v.K-1)/2)
+	for i := range v.K {
+		for j := i + 1; j < v.K; j++ {
+			out = append(out, f(i, j))
+		}
+	}
+	return out
+}
+
+// Distance2 is |a_i - a_j|^2, to full precision however close the two are.
+func (v *Vectors) Distance2(i, j int) float64 {
+	both := v.Gram[i*v.K+i] + v.Gram[j*v.K+j]
+	if d := both - 2*v.Gram[i*v.K+j]; d > 0.05*both {
+		return d
+	}
+	return kernel.Distance64(v.Row(i), v.Row(j))
+}
+
+// UnitDistances lists |u_i - u_j| over all pairs i < j, u_i = a_i/|a_i|, to full precision. Call it on Directed vectors only.
+func (v *Vectors) UnitDistances() []float64 {
+	if v.distances == nil {
+		u, w := make([]float64, v.D), make([]float64, v.D)
+		v.distances = v.Pairs(func(i, j int) float64 {
+			if c := v.Cosine(i, j); c < 0.9 {
+				return math.Sqrt(2 - 2*c)
+			}
+			copy(u, v.Row(i))
+			copy(w, v.Row(j))
+			kernel.Scale64(u, 1/v.norms[i])
+			kernel.Scale64(w, 1/v.norms[j])
+			return math.Sqrt(kernel.Distance64(u, w))
+		})
+	}
+	return v.distances
+}
+
+// SingularValues of the K x D matrix, in decreasing order: min(K, D) of them.
+func (v *Vectors) SingularValues() []float64 {
+	v.spectrum(false)
+	return v.singular
+}
+
+// Axes are the right singular vectors, as the rows of a min(K, D) x D matrix.
+func (v *Vectors) Axes() []float64 {
+	v.spectrum(true)
+	return v.axes
+}
+
+func (v *Vectors) spectrum(axes bool) {
+	if v.singular != nil && (!axes || v.axes != nil) {
+		return
+	}
+	m := min(v.K, v.D)
+	if axes || m <= SmallRank {
+		s, right, err := linalg.SVD(v.K, v.D, slices.Clone(v.Data))
+		if err == nil {
+			v.singular, v.axes = s, right
+			return
+		}
+		v.axes = make([]float64, m*v.D)
+	}
+	v.singular = linalg.Eigenvalues(m, v.smallGram())
+	for i, l := range v.singular {
+		v.singular[i] = math.Sqrt(max(0, l))
+	}
+}
+
+// smallGram is a copy of A A^T or A^T A, whichever is smaller.
+func (v *Vectors) smallGram() []float64 {
+	if v.K <= v.D {
+		return slices.Clone(v.Gram)
+	}
+	return v.Scatter()
+}
+
+// Scatter is A^T A, D x D.
+func (v *Vectors) Scatter() []float64 {
+	out := make([]float64, v.D*v.D)
+	kernel.Syrk64(true, v.D, v.K, v.Data, v.D, out, v.D)
+	return out
+}
+
+// ETFError is the distance of the vectors' Gram matrix from a centred simplex's, both at unit Frobenius norm.
+func (v *Vectors) ETFError() (e float64, ok bool) { return ETFError(v.K, v.Gram) }
+
+// ETFError is | G/|G| - (I - 11'/K)/sqrt(K-1) | in Frobenius norms, for a K x K matrix (Zhu et al. 2021). It is not ok for G = 0.
+func ETFError(k int, g []float64) (e float64, ok bool) {
+	norm := math.Sqrt(kernel.SumSquares64(g))
+	if norm == 0 || k < 2 {
+		return 0, false
+	}
+	root := math.Sqrt(float64(k - 1))
+	off := -1 / (float64(k) * root)
+	sum := 0.0
+	for i := range k {
+		for j := range k {
+			d := g[i*k+j]/norm - off
+			if i == j {
+				d -= 1 / root
+			}
+			sum += d * d
+		}
+	}
+	return math.Sqrt(sum), true
+}
+
+// Centred are the vectors less their mean.
+func (v *Vectors) Centred() *Vectors {
+	mean := v.Mean()
+	data := slices.Clone(v.Data)
+	for i := range v.K {
+		kernel.Axpy64(data[i*v.D:(i+1)*v.D], -1, mean)
+	}
+	return New(v.K, v.D, data)
+}
+
+// Mean is the mean vector.
+func (v *Vectors) Mean() []float64 {
+	mean := make([]float64, v.D)
+	for i := range v.K {
+		kernel.Axpy64(mean, 1/float64(v.K), v.Row(i))
+	}
+	return mean
+}

@@ -1,0 +1,212 @@
+package moments
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/collapsar/collapsar/internal/kernel"
+)
+
+// Moments says which second moments the second pass adds up: those of t, made from a row's residual r = h - mu_y.
+type Moments uint8
+
+const (
+	OnAxes   Moments = iota // t = V r, V orthonormal axes; only the squares: Rank numbers
+	OfScores                // t = M r, the products with the centred means: K x K
+	OfRows                  // t = r itself: d x d
+)
+
+// Weights are a classifier's, and what of them the second pass uses. Adding one vector to all rows
+// of W changes no difference of logits, so the rows are taken less their mean: that costs no digits when they have a large part in common.
+type Weights struct {
+	Classes int       // rows of W
+	Centred []float64 // Classes x d, w_k less the mean row
+	Norm    []float64 // Classes, the norms of those rows
+	AtPivot []float64 // Classes, (w_k - mean row).(pivot + mu_G) + b_k
+	Cosines bool      // rows all have a direction: find cosine margins
+}
+
+// Plan is what a second pass measures against: the finished first pass of the training rows and what was
+// made of it. Rows of other splits are measured against the same plan.
+type Plan struct {
+	Summary *Summary
+	Centre  []float64 // d, global mean less the pivot
+	Means   []float64 // K x d, the centred means m_c
+	Gram    []float64 // K x K, m_c.m_j
+	Moments Moments
+	Axes    []float64 // Rank x d, orthonormal rows (OnAxes)
+	Rank    int
+	Whole   bool     // the axes span all the means, so that scores may be found through them
+	Weights *Weights // nil without a classifier
+	Units   bool     // add up the scatter of the unit vectors about their class means (the plan's own rows)
+	Weak    bool     // add up moments about the nearest mean also
+	Double  bool     // products in float64, else in float32
+	Exact   bool     // matrices of moments in float64 even so, for ill-conditioned means
+}
+
+// width is the length of t.
+func (p *Plan) width() int {
+	switch p.Moments {
+	case OnAxes:
+		return p.Rank
+	case OfScores:
+		return len(p.Summary.Classes)
+	}
+	return p.Summary.Dim
+}
+
+// size is how many numbers the moments are.
+func (p *Plan) size() int {
+	if p.Moments == OnAxes {
+		return p.Rank
+	}
+	return p.width() * p.width()
+}
+
+// check guards against plans put together wrongly.
+func (p *Plan) check() error {
+	s := p.Summary
+	k, d := len(s.Classes), s.Dim
+	ok := len(p.Centre) == d && len(p.Means) == k*d && len(p.Gram) == k*k &&
+		(p.Moments != OnAxes || len(p.Axes) == p.Rank*d) &&
+		(p.Weights == nil || len(p.Weights.Centred) == p.Weights.Classes*d && len(p.Weights.Norm) == p.Weights.Classes &&
+			len(p.Weights.AtPivot) == p.Weights.Classes)
+	if !ok {
+		return fmt.Errorf("moments: parts of the plan do not fit %d classes x %d dimensions", k, d)
+	}
+	return nil
+}
+
+// real is what products are made of.
+type real interface{ float32 | float64 }
+
+// product is a packed right operand: C = A B^T.
+type product[T real] interface {
+	Mul(c []T, ldc int, a []T, lda, m int)
+}
+
+func newProduct[T real](n, k int, b []float64) product[T] {
+	v := convert[T](b)
+	switch v := any(v).(type) {
+	case []float32:
+		return any(kernel.NewPanel32(n, k, v, k)).(product[T])
+	case []float64:
+		return any(kernel.NewPanel64(n, k, v, k)).(product[T])
+	}
+	panic("unreachable")
+}
+
+// convert copies to T.
+func convert[T real](v []float64) []T {
+	out := make([]T, len(v))
+	switch o := any(out).(type) {
+	case []float32:
+		kernel.Narrow(o, v)
+	case []float64:
+		copy(o, v)
+	}
+	return out
+}
+
+// bench is the plan laid out for the rows: one right operand for all products with the residual, and for every base
+// (a class mean, or for rows of unknown class the global mean, which comes last) the part of each product that the base adds.
+type bench[T real] struct {
+	*Plan
+	k, kw, d, r int
+	bases       []float64 // (K+1) x d, what is subtracted from a row
+	operand     product[T]
+	cols        int // of the operand: axes, then means, then weights, as present
+	means       int // column of the first mean, -1 if scores come from the axes
+	weights     int // column of the first weight row
+	scores      product[T]
+	coords      []T     // (K+1) x width, t of the base less the centre (Weak)
+	rank        []T     // (K+1) x K, m_base.m_j - |m_j|^2/2: scores plus this rank the means by nearness
+	logits      []T     // (K+1) x Classes, logits at the base
+	cosines     []T     // (K+1) x Classes, (w_j - wbar).m_base
+	inverse     []T     // 1/|w_j - wbar|
+	largest     float64 // norm of the longest centred mean
+}
+
+func newBench[T real](p *Plan) *bench[T] {
+	s := p.Summary
+	k, d := len(s.Classes), s.Dim
+	b := &bench[T]{Plan: p, k: k, d: d, r: p.Rank, means: -1}
+	b.bases = s.Absolute()
+	centre := slices.Clone(p.Centre)
+	kernel.Add64(centre, s.Pivot)
+	b.bases = append(b.bases, centre...)
+
+	var operand []float64
+	if p.Moments == OnAxes {
+		operand = append(operand, p.Axes...)
+		b.cols = p.Rank
+	}
+	if p.Moments != OnAxes || !p.Whole {
+		b.means, b.cols = b.cols, b.cols+k
+		operand = append(operand, p.Means...)
+	}
+	if p.Weights != nil {
+		b.kw, b.weights = p.Weights.Classes, b.cols
+		b.cols += b.kw
+		operand = append(operand, p.Weights.Centred...)
+	}
+	b.operand = newProduct[T](b.cols, d, operand)
+
+	var onAxes []float64 // coordinates of the means, K x r
+	if p.Moments == OnAxes {
+		onAxes = make([]float64, k*p.Rank)
+		kernel.Gemm64(false, true, k, p.Rank, d, 1, p.Means, d, p.Axes, d, 0, onAxes, p.Rank)
+		if b.means < 0 {
+			b.scores = newProduct[T](k, p.Rank, onAxes)
+		}
+	}
+	if p.Weak {
+		coords := onAxes
+		switch p.Moments {
+		case OfScores:
+			coords = p.Gram
+		case OfRows:
+			coords = p.Means
+		}
+		b.coords = convert[T](append(slices.Clone(coords), make([]float64, p.width())...))
+	}
+
+	rank := make([]float64, (k+1)*k)
+	copy(rank, p.Gram)
+	for i := range k + 1 {
+		for j := range k {
+			rank[i*k+j] -= p.Gram[j*k+j] / 2
+		}
+	}
+	b.rank = convert[T](rank)
+	for j := range k {
+		b.largest = max(b.largest, p.Gram[j*k+j])
+	}
+
+	if p.Weights != nil {
+		w := p.Weights
+		at := make([]float64, (k+1)*b.kw) // the last row, at the centre, is 0
+		kernel.Gemm64(false, true, k, b.kw, d, 1, p.Means, d, w.Centred, d, 0, at, b.kw)
+		b.cosines = convert[T](at)
+		for i := range k + 1 {
+			row := at[i*b.kw : (i+1)*b.kw]
+			kernel.Add64(row, w.AtPivot)
+			shift := row[0] // logits matter by their differences: keep them small
+			if i < k && s.Classes[i] >= 0 && s.Classes[i] < int64(b.kw) {
+				shift = row[s.Classes[i]]
+			}
+			for j := range row {
+				row[j] -= shift
+			}
+		}
+		b.logits = convert[T](at)
+		inverse := make([]float64, b.kw)
+		for j, n := range w.Norm {
+			if n > 0 {
+				inverse[j] = 1 / n
+			}
+		}
+		b.inverse = convert[T](inverse)
+	}
+	return b
+}

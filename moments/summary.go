@@ -1,0 +1,81 @@
+package moments
+
+import (
+	"math"
+
+	"github.com/collapsar/collapsar/internal/kernel"
+)
+
+// Summary is a finished State: the class statistics that every metric starts from. K is the number of classes present.
+type Summary struct {
+	Dim     int
+	Rows    int64     // N
+	Classes []int64   // K labels, increasing
+	Count   []int64   // n_c
+	Zero    []int64   // rows of the class that are 0 throughout
+	Scatter []float64 // sum |h - mu_c|^2 over the class
+	Square  []float64 // sum |h|^2 over the class
+	Pivot   []float64 // d
+	Mean    []float64 // K x d, mu_c less the pivot
+	Unit    []float64 // K x d, means of the unit vectors h/|h|
+}
+
+// Summary finishes the state, which stays as it is and can take more rows.
+func (s *State) Summary() *Summary {
+	t := s.forest.fold(newTable(s.dim, 0)) // merging into a new table leaves the trees alone
+	if s.open != nil && len(s.open.classes) > 0 {
+		t = mergeTables(t, s.open.table(s.pivot))
+	}
+	out := &Summary{
+		Dim: s.dim, Classes: t.classes, Count: t.count, Zero: t.zero, Scatter: t.m2, Square: t.square,
+		Pivot: s.pivot, Mean: t.mean, Unit: t.unit,
+	}
+	for i, n := range t.count {
+		out.Rows += n
+		kernel.Scale64(t.row(t.unit, i), 1/float64(n))
+	}
+	return out
+}
+
+// Absolute is mu_c: the pivot added back, K x d.
+func (s *Summary) Absolute() []float64 {
+	out := append([]float64(nil), s.Mean...)
+	for i := range s.Classes {
+		kernel.Add64(out[i*s.Dim:(i+1)*s.Dim], s.Pivot)
+	}
+	return out
+}
+
+// Centre is the global mean less the pivot: the mean of the class means, or of all rows (bySample).
+func (s *Summary) Centre(bySample bool) []float64 {
+	out := make([]float64, s.Dim)
+	for i := range s.Classes {
+		w := 1 / float64(len(s.Classes))
+		if bySample {
+			w = float64(s.Count[i]) / float64(s.Rows)
+		}
+		kernel.Axpy64(out, w, s.Mean[i*s.Dim:(i+1)*s.Dim])
+	}
+	return out
+}
+
+// Var is the mean square distance of a class's rows from their mean.
+func (s *Summary) Var(c int) float64 { return s.Scatter[c] / float64(s.Count[c]) }
+
+// Within is tr Sigma_W.
+func (s *Summary) Within() float64 {
+	sum := 0.0
+	for _, v := range s.Scatter {
+		sum += v
+	}
+	return sum / float64(s.Rows)
+}
+
+// MaxAbsMean is the largest entry of Mean in size.
+func (s *Summary) MaxAbsMean() float64 {
+	big := 0.0
+	for _, v := range s.Mean {
+		big = max(big, math.Abs(v))
+	}
+	return big
+}
