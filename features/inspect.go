@@ -27,15 +27,11 @@ type ArrayInfo struct {
 
 // Inspect lists the arrays of a file and the roles that Open would give them. No data are read.
 func Inspect(path string, o Options) (*Listing, error) {
-	f, err := openFiles(path, o)
+	f, err := openFiles(func() (*source, error) { return open(path, o) }, o)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		for _, s := range f.all() {
-			s.Close()
-		}
-	}()
+	defer f.close()
 	p, err := makePlan(f, o)
 	if err == nil {
 		err = p.check(f)

@@ -1,6 +1,7 @@
 package features
 
 import (
+	"io"
 	"path"
 	"slices"
 	"strings"
@@ -42,38 +43,56 @@ func (f *files) all() []*source {
 	return all
 }
 
-func openFiles(path string, o Options) (f *files, err error) {
+// openFiles opens the main file by the function given, and the others by their paths.
+func openFiles(main func() (*source, error), o Options) (f *files, err error) {
 	f = new(files)
-	defer func() {
-		if err != nil {
-			for _, s := range f.all() {
-				if s != nil {
-					s.Close()
-				}
-			}
-		}
-	}()
+	if f.main, err = main(); err != nil {
+		return nil, err
+	}
 	for _, part := range []struct {
 		path string
 		to   **source
-	}{{path, &f.main}, {o.LabelsFile, &f.labels}, {o.WeightsFile, &f.weights}, {o.TestFile, &f.test}} {
-		if part.path == "" && part.to != &f.main {
+	}{{o.LabelsFile, &f.labels}, {o.WeightsFile, &f.weights}, {o.TestFile, &f.test}} {
+		if part.path == "" {
 			continue
 		}
 		if *part.to, err = open(part.path, o); err != nil {
-			return f, err
+			f.close()
+			return nil, err
 		}
 	}
 	return f, nil
 }
 
+func (f *files) close() {
+	for _, s := range f.all() {
+		s.Close()
+	}
+}
+
 // Open opens a feature file: it finds the arrays, and reads and checks labels and classifier.
 func Open(path string, o Options) (*Set, error) {
-	f, err := openFiles(path, o)
+	return openSet(func() (*source, error) { return open(path, o) }, path, o)
+}
+
+// OpenReaderAt is Open on what is no file of the system. The name stands for its path; the caller
+// closes it after the set. Reading at several places at once must be possible.
+func OpenReaderAt(r io.ReaderAt, size int64, name string, o Options) (*Set, error) {
+	return openSet(func() (*source, error) {
+		s, err := openReader(r, size, name, o)
+		if err != nil {
+			return nil, inFile(err, name, "")
+		}
+		return s, nil
+	}, name, o)
+}
+
+func openSet(main func() (*source, error), name string, o Options) (*Set, error) {
+	f, err := openFiles(main, o)
 	if err != nil {
 		return nil, err
 	}
-	set := &Set{Source: path, Format: f.main.Format(), sources: f.all()}
+	set := &Set{Source: name, Format: f.main.Format(), sources: f.all()}
 	if err := set.load(f, o); err != nil {
 		set.Close()
 		return nil, err

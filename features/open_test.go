@@ -1,6 +1,7 @@
 package features
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,11 @@ func TestFilesOfOthers(t *testing.T) {
 			orders = append(orders, ft.Matrix("features/"+name+order, types[name], 6, 3))
 		}
 	}
+	// Its writer sorts by type, then by name.
+	var sorted []ft.Array
+	for _, name := range []string{"features/u8", "features/i8", "labels", "features/f8", "features/f4", "features/u4", "features/i4", "features/f2", "features/u2", "features/i2", "features/i1", "features/u1", "features/bool"} {
+		sorted = append(sorted, all[slices.IndexFunc(all, func(a ft.Array) bool { return a.Name == name })])
+	}
 	isNPY := ft.Format{Name: "npy", Sniff: npy.Sniff, Open: npy.Open}
 	isNPZ := ft.Format{Name: "npz", Sniff: npz.Sniff, Open: npz.Open}
 	isSafetensors := ft.Format{Name: "safetensors", Sniff: safetensors.Sniff, Open: safetensors.Open}
@@ -56,6 +62,7 @@ func TestFilesOfOthers(t *testing.T) {
 		{isNPZ, "stored.npz", all},
 		{isNPZ, "deflated.npz", all},
 		{isNPZ, "orders.npz", orders},
+		{isSafetensors, "numpy.safetensors", sorted},
 		{isSafetensors, "bfloat16.safetensors", []ft.Array{labels, ft.Matrix("features", array.BFloat16, 6, 3)}},
 	} {
 		data, err := os.ReadFile("../testdata/formats/" + c.name)
@@ -547,4 +554,41 @@ func TestLargeFile(t *testing.T) {
 	if err := set.Layers[0].Train.Read(&b, rows-10, 11); err == nil || errors.Is(err, io.EOF) {
 		t.Error("a row beyond the last was read")
 	}
+}
+
+// Whatever the bytes, opening and reading a set ends with a result or an *Error.
+func FuzzOpen(f *testing.F) {
+	x, y, w := f32("features", 4, 3), ints("labels", 4, 2), f32("weights", 2, 3)
+	f.Add(ft.NPZ(false, x, y, w, ft.Vector("bias", array.Float32, 2)))
+	f.Add(ft.NPZ(true, f32("h/a", 4, 2), f32("h/b", 4, 3), y, w, f32("test_features", 2, 3), ints("test_labels", 2, 2)))
+	f.Add(ft.Safetensors(x, shaped(values(y, array.Float32, 1, 0, 0, 1, 1, 0, 0, 1), 4, 2)))
+	f.Add([]byte("a,b,label\n1,2,0\n3,4,1\n"))
+	f.Add(ft.NPY(x, false, false))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		set, err := OpenReaderAt(bytes.NewReader(data), int64(len(data)), "f", Options{Memory: 8 << 20})
+		var known *Error
+		if err != nil {
+			if !errors.As(err, &known) || known.File != "f" {
+				t.Fatalf("%#v", err)
+			}
+			return
+		}
+		defer set.Close()
+		for _, l := range set.Layers {
+			for _, s := range []*Split{l.Train, l.Test, l.OOD} {
+				if s == nil || s.Dim > 1<<12 {
+					continue
+				}
+				n := 0
+				for b, err := range s.Batches(context.Background(), 5) {
+					if err != nil && !errors.As(err, &known) {
+						t.Fatalf("%#v", err)
+					}
+					if n += b.Rows; n > 1000 {
+						break
+					}
+				}
+			}
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package features
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -48,62 +49,61 @@ type source struct {
 	path   string
 	size   int64
 	arrays []array.Info
-	disk   *os.File
+	disk   io.Closer // nil if the caller closes it
 	notes  []Note
 }
 
 // open opens a file by its content.
 func open(path string, o Options) (*source, error) {
-	s := &source{path: path}
 	// Opening a pipe would wait for its writer, so the kind of file is asked first.
 	stat, err := os.Stat(path)
-	if err == nil && stat.Mode().IsRegular() {
-		if s.disk, err = os.Open(path); err == nil {
-			stat, err = s.disk.Stat()
-		}
-	}
-	if err == nil {
-		err = s.begin(stat, o)
-	}
 	if err != nil {
-		if s.disk != nil {
-			s.disk.Close()
-		}
 		return nil, inFile(err, path, "")
 	}
+	switch mode := stat.Mode(); {
+	case mode.IsDir():
+		return nil, inFile(array.Errorf(Unreadable, "", "a directory, expected a file"), path, "")
+	case !mode.IsRegular():
+		return nil, inFile(array.Errorf(Unreadable, "", "a pipe or device, expected a file: its rows are read twice"), path, "")
+	}
+	disk, err := os.Open(path)
+	if err != nil {
+		return nil, inFile(err, path, "")
+	}
+	var s *source
+	if stat, err = disk.Stat(); err == nil {
+		s, err = openReader(disk, stat.Size(), path, o)
+	}
+	if err != nil {
+		disk.Close()
+		return nil, inFile(err, path, "")
+	}
+	s.disk = disk
 	return s, nil
 }
 
-func (s *source) begin(stat os.FileInfo, o Options) error {
-	switch mode := stat.Mode(); {
-	case mode.IsDir():
-		return array.Errorf(Unreadable, "", "a directory, expected a file")
-	case !mode.IsRegular():
-		return array.Errorf(Unreadable, "", "a pipe or device, expected a file: its rows are read twice")
-	case stat.Size() == 0:
-		return array.Errorf(Empty, "", "the file has no bytes")
+func openReader(r io.ReaderAt, size int64, path string, o Options) (*source, error) {
+	if size == 0 {
+		return nil, array.Errorf(Empty, "", "the file has no bytes")
 	}
-	s.size = stat.Size()
-	head := make([]byte, min(s.size, 512))
-	if err := array.ReadFull(s.disk, head, 0); err != nil {
-		return err
+	head := make([]byte, min(size, 512))
+	if err := array.ReadFull(r, head, 0); err != nil {
+		return nil, err
 	}
 	f := identify(head)
 	if f == nil {
 		for _, other := range foreign {
 			if len(head) >= len(other.magic) && string(head[:len(other.magic)]) == other.magic {
-				return array.Errorf(Unsupported, "", "%s", other.what)
+				return nil, array.Errorf(Unsupported, "", "%s", other.what)
 			}
 		}
-		return array.Errorf(Unsupported, "", "begins with %q, which is none of %s", head[:min(len(head), 8)], formatNames())
+		return nil, array.Errorf(Unsupported, "", "begins with %q, which is none of %s", head[:min(len(head), 8)], formatNames())
 	}
-	var err error
-	s.File, err = f.open(s.disk, s.size, array.Options{Memory: o.Memory, Features: o.Features, Labels: o.Labels, LabelColumns: o.LabelColumns})
+	file, err := f.open(r, size, array.Options{Memory: o.Memory, Features: o.Features, Labels: o.Labels, LabelColumns: o.LabelColumns})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.arrays = s.File.Arrays()
-	return nil
+	return &source{File: file, path: path, size: size, arrays: file.Arrays()}, nil
 }
 
 func identify(head []byte) *format {
@@ -133,10 +133,10 @@ func formatNames() string {
 // Close closes the file.
 func (s *source) Close() error {
 	err := s.File.Close()
-	if e := s.disk.Close(); err == nil {
-		err = e
+	if s.disk == nil {
+		return err
 	}
-	return err
+	return cmp.Or(err, s.disk.Close())
 }
 
 func (s *source) note(code, message string, args ...any) {
