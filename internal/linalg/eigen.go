@@ -1,10 +1,9 @@
 package linalg
 
 import (
+	"cmp"
 	"math"
 	"slices"
-
-	"gonum.org/v1/gonum/mat"
 )
 
 // Eigenvalues returns the eigenvalues of a symmetric n x n matrix in descending order. Both triangles
@@ -21,15 +20,37 @@ func Eigenvalues(n int, a []float64) []float64 {
 		fill(values, math.NaN())
 		return values
 	}
-	var e mat.EigenSym
-	if !e.Factorize(mat.NewSymDense(n, a[:n*n]), false) {
+	kept := nonzero(n, a)
+	r := len(kept)
+	d, e, _ := tridiagonalise(r, a[:r*r])
+	if !tridiagonalValues(d, e) {
 		fill(values, math.NaN())
 		return values
 	}
-	e.Values(values)
-	slices.Reverse(values)
+	copy(values, d)
+	slices.SortFunc(values, func(x, y float64) int { return cmp.Compare(y, x) })
 	scale(values, undo)
 	return values
+}
+
+// nonzero moves the rows and columns of a that are not zero together and returns their numbers.
+func nonzero(n int, a []float64) (kept []int) {
+	for i := range n {
+		for _, v := range a[i*n : (i+1)*n] {
+			if v != 0 {
+				kept = append(kept, i)
+				break
+			}
+		}
+	}
+	if r := len(kept); r < n {
+		for i, from := range kept {
+			for j, col := range kept {
+				a[i*r+j] = a[from*n+col]
+			}
+		}
+	}
+	return kept
 }
 
 // EigenSym returns the eigenvalues of a symmetric n x n matrix in descending order and orthonormal
@@ -38,25 +59,41 @@ func Eigenvalues(n int, a []float64) []float64 {
 func EigenSym(n int, a []float64) (values []float64, vectors []float64) {
 	check(n, n, a)
 	values, vectors = make([]float64, n), make([]float64, n*n)
-	if n == 0 {
-		return values, vectors
-	}
 	undo, ok := normalise(a[:n*n])
-	var e mat.EigenSym
-	if !ok || !e.Factorize(mat.NewSymDense(n, a[:n*n]), true) {
+	if !ok {
 		fill(values, math.NaN())
 		fill(vectors, math.NaN())
 		return values, vectors
 	}
-	e.Values(values)
-	slices.Reverse(values)
-	scale(values, undo)
-	var v mat.Dense
-	e.VectorsTo(&v)
-	for j := range n {
-		for i := range n {
-			vectors[j*n+i] = v.At(i, n-1-j)
+	kept := nonzero(n, a)
+	r := len(kept)
+	d, e, tau := tridiagonalise(r, a[:r*r])
+	z := make([]float64, r*r)
+	tridiagonalVectors(d, e, z)
+	reflectRows(r, a, tau, z)
+
+	// Ascending values become descending, and the zero rows take their places.
+	zeros := make([]int, 0, n-r)
+	for i, next := 0, 0; i < n; i++ {
+		if next < r && kept[next] == i {
+			next++
+		} else {
+			zeros = append(zeros, i)
 		}
+	}
+	j := 0
+	for i := r - 1; i >= 0 || len(zeros) > 0; j++ {
+		row := vectors[j*n : (j+1)*n]
+		if len(zeros) > 0 && (i < 0 || d[i] < 0) {
+			row[zeros[0]] = 1
+			zeros = zeros[1:]
+			continue
+		}
+		values[j] = d[i] * undo
+		for q, v := range z[i*r : (i+1)*r] {
+			row[kept[q]] = v
+		}
+		i--
 	}
 	return values, vectors
 }

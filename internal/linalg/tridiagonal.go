@@ -1,0 +1,244 @@
+package linalg
+
+import (
+	"math"
+	"slices"
+
+	"github.com/collapsar/collapsar/internal/kernel"
+	"github.com/collapsar/collapsar/internal/parallel"
+)
+
+// panel is the number of reflections that are gathered before the rest of a matrix is updated.
+const panel = 32
+
+// reflector turns x into the vector v of a reflection H = I - tau v v^T with H x = beta e_1; v[0] is 1.
+func reflector(x []float64) (beta, tau float64) {
+	alpha := x[0]
+	rest := kernel.SumSquares64(x[1:])
+	x[0] = 1
+	if rest == 0 {
+		clear(x[1:])
+		return alpha, 0
+	}
+	beta = -math.Copysign(math.Sqrt(float64(alpha*alpha)+rest), alpha)
+	if r := 1 / (alpha - beta); finite(r) {
+		kernel.Scale64(x[1:], r)
+	} else {
+		for i := range x[1:] {
+			x[1+i] /= alpha - beta
+		}
+	}
+	return beta, (beta - alpha) / beta
+}
+
+// tridiagonalise reduces the symmetric matrix A, both triangles filled and of magnitude near 1, to
+// T = Q^T A Q with diagonal d and off-diagonal e. Q is the product H_0 H_1 ... of reflections; the
+// vector of H_j, of length n-1-j, is left in row j of a right of the diagonal.
+//
+// Reflections are gathered in panels. Within a panel the matrix that remains is only read, once for
+// each reflection, row by row: full rows instead of one triangle make every product an inner product
+// of contiguous numbers, and leave nothing to add up across workers.
+func tridiagonalise(n int, a []float64) (d, e, tau []float64) {
+	d, e, tau = make([]float64, n), make([]float64, n), make([]float64, n)
+	// Rows of v and w: A - sum of v w^T + w v^T is the matrix as it should be. v is stored twice, so
+	// that (v; w) and (w; v) can both be taken as one operand.
+	buffer := make([]float64, 3*panel*n)
+	block := func(i int) []float64 { return buffer[i*panel*n : (i+1)*panel*n] }
+	v, w, again := block(0), block(1), block(2)
+	for start := 0; start < n; start += panel {
+		end := min(start+panel, n)
+		for j := start; j < end; j++ {
+			row := a[j*n+j : (j+1)*n]
+			for k := range j - start {
+				kernel.Axpy64(row, -v[k*n+j], w[k*n+j:(k+1)*n])
+				kernel.Axpy64(row, -w[k*n+j], v[k*n+j:(k+1)*n])
+			}
+			d[j] = row[0]
+			if j == n-1 {
+				break
+			}
+			u := row[1:]
+			e[j], tau[j] = reflector(u)
+			m := n - 1 - j
+			at := (j-start)*n + j + 1
+			copy(v[at:], u)
+			copy(again[at:], u)
+			p := w[at : at+m]
+			if tau[j] == 0 {
+				clear(p)
+				continue
+			}
+			symv(m, a[(j+1)*n+j+1:], n, u, p)
+			for k := range j - start {
+				vk, wk := v[k*n+j+1:(k+1)*n], w[k*n+j+1:(k+1)*n]
+				s, t := kernel.Dot64(wk, u), kernel.Dot64(vk, u)
+				kernel.Axpy64(p, -s, vk)
+				kernel.Axpy64(p, -t, wk)
+			}
+			kernel.Scale64(p, tau[j])
+			kernel.Axpy64(p, -tau[j]/2*kernel.Dot64(p, u), u)
+		}
+		if m := n - end; m > 0 {
+			kernel.Gemm64(true, false, m, m, 2*panel, -1, buffer[end:], n, buffer[panel*n+end:], n, 1, a[end*n+end:], n)
+		}
+	}
+	return d, e, tau
+}
+
+// symv writes the product of a symmetric matrix and x to y.
+func symv(m int, a []float64, ld int, x, y []float64) {
+	const rows = 16
+	workers := parallel.Workers()
+	if m < 96 {
+		workers = 1
+	}
+	parallel.Each(workers, (m+rows-1)/rows, func(_, item int) {
+		for i := item * rows; i < min(m, (item+1)*rows); i++ {
+			y[i] = kernel.Dot64(x, a[i*ld:i*ld+m])
+		}
+	})
+}
+
+// tridiagonalValues replaces d by the eigenvalues, in descending order, of the symmetric tridiagonal
+// matrix with diagonal d and off-diagonal e (e[i] couples i and i+1); e is destroyed. It is the QL
+// iteration with implicit shifts in the root-free form of Pal, Walker and Kahan, which works on the
+// squares of the off-diagonal (Parlett, The symmetric eigenvalue problem, section 8.15). ok is false
+// if the iteration does not end.
+func tridiagonalValues(d, e []float64) (ok bool) {
+	n := len(d)
+	if n == 0 {
+		return true
+	}
+	e = e[:n-1]
+	floor := max(largest(d), largest(e)) * ulp * 0x1p-10 // anything below it may be dropped
+	for i := range e {
+		e[i] *= e[i]
+	}
+	steps := 60 * n
+	known := -1 // the end of the block whose direction has been chosen
+	for begin := 0; begin < n; {
+		end := begin // the last row of the block that begins here
+		for end < n-1 && !(e[end] <= ulp*math.Abs(d[end])*(ulp*math.Abs(d[end+1])) || e[end] <= floor*floor) {
+			end++
+		}
+		switch end - begin {
+		case 0:
+			begin++
+			continue
+		case 1:
+			d[begin], d[end] = pair(d[begin], math.Sqrt(e[begin]), d[end])
+			begin += 2
+			continue
+		}
+		if end != known {
+			// A sweep makes the first element converge. That is faster, and loses less of a graded
+			// matrix, at the small end.
+			if math.Abs(d[end]) < math.Abs(d[begin]) {
+				slices.Reverse(d[begin : end+1])
+				slices.Reverse(e[begin:end])
+			}
+			known = end
+		}
+		if steps--; steps < 0 {
+			return false
+		}
+		sweep(d[begin:end+1], e[begin:end])
+	}
+	slices.Sort(d)
+	slices.Reverse(d)
+	return true
+}
+
+// ulp is half the distance from 1 to the next float64.
+const ulp = 0x1p-53
+
+// sweep is one step of the root-free iteration on an unreduced block of at least two rows; e2 holds
+// the squares of its off-diagonal.
+func sweep(d, e2 []float64) {
+	off := math.Sqrt(e2[0])
+	s := (d[1] - d[0]) / (2 * off)
+	shift := d[0] - off/(s+math.Copysign(math.Hypot(s, 1), s))
+	last := len(e2)
+	d = d[:last+1]
+	cos2, sin2 := 1.0, 0.0
+	gamma := d[last] - shift
+	p := gamma * gamma
+	for i := last - 1; i >= 0; i-- {
+		b := e2[i]
+		r := p + b
+		if i < last-1 {
+			e2[i+1] = sin2 * r
+		}
+		before := cos2
+		cos2, sin2 = p/r, b/r
+		old := gamma
+		gamma = float64(cos2*(d[i]-shift)) - float64(sin2*old)
+		d[i+1] = old + (d[i] - gamma)
+		if cos2 != 0 {
+			p = gamma * gamma / cos2
+		} else {
+			p = before * b
+		}
+	}
+	e2[0] = sin2 * p
+	d[0] = shift + gamma
+}
+
+// pair returns the eigenvalues of the matrix with rows (a, b) and (b, c).
+func pair(a, b, c float64) (float64, float64) {
+	mean, r := (a+c)/2, math.Hypot((a-c)/2, b)
+	far := mean + math.Copysign(r, mean)
+	if far == 0 {
+		return r, -r
+	}
+	// The product of the two is a c - b^2; from it the smaller is more accurate than mean - r.
+	big, little := a, c
+	if math.Abs(c) > math.Abs(a) {
+		big, little = c, a
+	}
+	return far, big/far*little - b/far*b
+}
+
+// reflectRows multiplies the rows of the n x n matrix z by Q^T, Q being the transform that
+// tridiagonalise has left in a and tau: eigenvectors of T become those of A.
+func reflectRows(n int, a, tau, z []float64) {
+	const wide = 64
+	v := make([]float64, wide*n)
+	t := make([]float64, wide*wide)
+	left := make([]float64, n*wide)
+	right := make([]float64, n*wide)
+	last := max(n-1, 0) // reflections
+	for start := (last - 1) / wide * wide; start >= 0 && start < last; start -= wide {
+		count := min(wide, last-start)
+		cols := n - start - 1
+		clear(v)
+		for k := range count {
+			copy(v[k*cols+k:(k+1)*cols], a[(start+k)*n+start+k+1:(start+k+1)*n])
+		}
+		accumulate(count, cols, v, tau[start:], t, wide)
+		// Z - (Z V) T^T V^T
+		kernel.Gemm64(false, true, n, count, cols, 1, z[start+1:], n, v, cols, 0, left, wide)
+		kernel.Gemm64(false, true, n, count, count, 1, left, wide, t, wide, 0, right, wide)
+		kernel.Gemm64(false, false, n, cols, count, -1, right, wide, v, cols, 1, z[start+1:], n)
+	}
+}
+
+// accumulate writes to t the upper triangular matrix with H_0 H_1 ... = I - V T V^T, the vectors of
+// the reflections being the rows of v.
+func accumulate(count, cols int, v, tau, t []float64, ldt int) {
+	inner := make([]float64, count*count)
+	kernel.Gemm64(false, true, count, count, cols, 1, v, cols, v, cols, 0, inner, count)
+	for j := range count {
+		for i := range count {
+			t[i*ldt+j] = 0
+		}
+		for i := range j {
+			var s float64
+			for k := i; k < j; k++ {
+				s += float64(t[i*ldt+k] * inner[k*count+j])
+			}
+			t[i*ldt+j] = -tau[j] * s
+		}
+		t[j*ldt+j] = tau[j]
+	}
+}
