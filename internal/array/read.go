@@ -52,7 +52,7 @@ func Fortran(shape []int) []int {
 // has checked that the layout stays inside r.
 func At(info Info, r io.ReaderAt, offset int64, l Layout) Array {
 	strides := l.Strides
-	if len(info.Shape) < 2 && len(strides) == 1 && strides[0] == 1 {
+	if len(info.Shape) == 0 || len(info.Shape) == 1 && strides != nil && strides[0] == 1 {
 		strides = nil
 	}
 	return &stored{info, r, offset, l.BigEndian != hostBigEndian, strides, true}
@@ -209,15 +209,17 @@ func read[T element](a *stored, dst []T, lo int, same DType, decode decoder[T]) 
 }
 
 // gather reads rows of an array that is not in C order: runs along the axis whose elements lie
-// closest together, once for every index of the other axes.
+// closest together, once for every index of the other axes. Runs that are neighbours on the last
+// axis are decoded together, so that whole cache lines are written.
 func gather[T element](a *stored, dst []T, lo int, decode decoder[T]) error {
 	shape := append([]int(nil), a.info.Shape...)
 	shape[0] = len(dst) / a.info.Width()
+	last := len(shape) - 1
 	to := make([]int, len(shape)) // strides in dst
-	for i, n := len(shape)-1, 1; i >= 0; i-- {
+	for i, n := last, 1; i >= 0; i-- {
 		to[i], n = n, n*shape[i]
 	}
-	run := len(shape) - 1
+	run := last
 	for i, s := range a.strides {
 		if shape[i] > 1 && s > 0 && (shape[run] == 1 || a.strides[run] == 0 || s < a.strides[run]) {
 			run = i
@@ -225,50 +227,62 @@ func gather[T element](a *stored, dst []T, lo int, decode decoder[T]) error {
 	}
 	n, stride, toStride := shape[run], a.strides[run], to[run]
 	shape[run] = 1
+	tile, span := 1, 1 // runs decoded together, and how much of them
+	if stride > 0 {
+		span = (blockLen-1)/stride + 1
+	}
+	if run != last {
+		tile = 16
+		span = min(span, blockLen/tile)
+	}
 
 	b, c := blocks.Get().(*block), blocks.Get().(*block)
 	defer func() { blocks.Put(b); blocks.Put(c) }()
 	size := a.info.DType.Size()
-	span := 1 // most elements of the run that one block takes
-	if stride > 0 {
-		span = (blockLen-1)/stride + 1
-	}
 	index := make([]int, len(shape))
 	from, at := int64(lo)*int64(a.strides[0]), 0
 	for {
+		k := min(tile, shape[last]-index[last])
 		for done := 0; done < n; {
 			m := min(n-done, span)
-			raw := b.bytes()[:((m-1)*stride+1)*size]
-			first := from + int64(done)*int64(stride)
-			if err := ReadFull(a.r, raw, a.offset+first*int64(size)); err != nil {
-				return named(err, a.info.Name)
+			part := view[T](c.bytes())[:k*m]
+			for j := range k {
+				raw := b.bytes()[:((m-1)*stride+1)*size]
+				first := from + int64(done)*int64(stride) + int64(j)*int64(a.strides[last])
+				if err := ReadFull(a.r, raw, a.offset+first*int64(size)); err != nil {
+					return named(err, a.info.Name)
+				}
+				if stride > 1 {
+					raw = pack(raw, size, stride, m)
+				}
+				if a.swap {
+					swap(raw, size)
+				}
+				if bad := decode(part[j*m:(j+1)*m], raw, a.info.DType); bad >= 0 {
+					return a.info.notInteger(lo, at+(done+bad)*toStride+j, raw[bad*size:])
+				}
 			}
-			if stride > 1 {
-				raw = pack(raw, size, stride, m)
-			}
-			if a.swap {
-				swap(raw, size)
-			}
-			part := view[T](c.bytes())[:m]
-			if bad := decode(part, raw, a.info.DType); bad >= 0 {
-				return a.info.notInteger(lo, at+(done+bad)*toStride, raw[bad*size:])
-			}
-			for i, v := range part {
-				dst[at+(done+i)*toStride] = v
+			for i := range m {
+				row := dst[at+(done+i)*toStride:][:k]
+				for j := range row {
+					row[j] = part[j*m+i]
+				}
 			}
 			done += m
 		}
-		i := len(shape) - 1
+		step := k
+		i := last
 		for ; i >= 0; i-- {
-			index[i]++
-			from += int64(a.strides[i])
-			at += to[i]
+			index[i] += step
+			from += int64(step) * int64(a.strides[i])
+			at += step * to[i]
 			if index[i] < shape[i] {
 				break
 			}
 			from -= int64(index[i]) * int64(a.strides[i])
 			at -= index[i] * to[i]
 			index[i] = 0
+			step = 1
 		}
 		if i < 0 {
 			return nil
