@@ -279,7 +279,7 @@ func FuzzOpen(f *testing.F) {
 	for _, name := range []string{"table_pandas.csv", "table_savetxt.csv", "table.tsv", "table_excel.csv", "bad_index.csv"} {
 		seeds = append(seeds, fixture(f, name))
 	}
-	formattest.Fuzz(f, Open, seeds...)
+	formattest.Fuzz(f, formattest.Again(Open), seeds...)
 }
 
 func BenchmarkRead(b *testing.B) {

@@ -217,5 +217,5 @@ func FuzzOpen(f *testing.F) {
 	for _, name := range []string{"scalars_gzip_v2", "encodings_zstd", "types", "bad_ragged", "bad_null_list", "bad_nested", "bad_brotli"} {
 		seeds = append(seeds, fixture(f, name))
 	}
-	formattest.Fuzz(f, Open, seeds...)
+	formattest.Fuzz(f, formattest.Again(Open), seeds...)
 }
