@@ -1,0 +1,115 @@
+// Command collapsar measures neural collapse in files of features.
+//
+//	collapsar measure run.npz
+//	collapsar measure checkpoints/ --json > run.json
+//	collapsar measure run.npz --threshold 'nc1<0.1'
+//	collapsar compare before.npz after.npz
+//	collapsar metrics nc1
+//
+// The exit status is 0 when all is well, 1 when something failed or was interrupted, 2 for wrong usage,
+// and 99 when a threshold was not met.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/collapsar/collapsar/features"
+)
+
+// The exit statuses.
+const (
+	statusFine      = 0
+	statusFailed    = 1
+	statusUsage     = 2
+	statusThreshold = 99
+)
+
+func main() {
+	u := newUI(os.Stdout, os.Stderr)
+	os.Exit(run(u, os.Args[1:]))
+}
+
+// run is the whole program but for the exit. What it means to print on standard output it prints at the end and in one
+// piece, or not at all.
+func run(u *ui, args []string) (status int) {
+	defer func() {
+		if p := recover(); p != nil {
+			u.line.Stop()
+			u.errorLine(fmt.Errorf("internal: %v; this is a mistake in collapsar, please report it", p))
+			u.stderr.Write(debug.Stack())
+			status = statusFailed
+		}
+	}()
+	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	leave := context.AfterFunc(ctx, func() {
+		release() // a second signal kills
+		time.Sleep(900 * time.Millisecond)
+		u.line.Stop()
+		u.errorLine(errInterrupted)
+		os.Exit(statusFailed)
+	})
+	err := execute(ctx, u, args)
+	if interrupted := ctx.Err() != nil; !leave() && interrupted || errors.Is(err, context.Canceled) {
+		err = errInterrupted
+	}
+	release()
+	u.line.Stop()
+
+	switch {
+	case err == nil, errors.Is(err, errThreshold), errors.Is(err, errPartial):
+		if e := u.flush(); e != nil {
+			err = e
+		}
+	}
+	var usage usageError
+	switch {
+	case err == nil:
+		return statusFine
+	case errors.Is(err, errThreshold):
+		return statusThreshold
+	case errors.Is(err, errPartial), errors.Is(err, errReported):
+		return statusFailed
+	case errors.As(err, &usage):
+		u.errorLine(err)
+		return statusUsage
+	}
+	u.errorLine(err)
+	return statusFailed
+}
+
+var (
+	errInterrupted = errors.New("interrupted")
+	errThreshold   = errors.New("a threshold is not met")    // the line is printed already
+	errPartial     = errors.New("some files failed")         // so are their lines
+	errReported    = errors.New("failed, and nothing to do") // and there is nothing to print
+)
+
+// usageError says what is wrong with the command line.
+type usageError struct{ message string }
+
+func (e usageError) Error() string { return e.message }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
+
+// inFile gives an error the name of the file that it is about, if it has none.
+func inFile(err error, path string) error {
+	var e *features.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case !errors.As(err, &e):
+		return fmt.Errorf("%s: %w", path, err)
+	case e.File == "":
+		c := *e
+		c.File = path
+		return &c
+	}
+	return e
+}
