@@ -20,6 +20,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math/bits"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,9 +40,9 @@ const (
 	maxRank      = 16
 )
 
-// Sniff reports whether a file that begins with head is a .pt: a zip whose first record is
-// data.pkl, or an older form, or a pickle without a zip, which Open refuses with advice. Zips whose records
-// come in another order are told by Is.
+// Sniff reports whether a file that begins with head is what PyTorch writes: a zip whose first
+// record is one of those below, in a folder. It knows older forms, and a pickle without a zip, too, which Open refuses
+// with advice.
 func Sniff(head []byte) bool {
 	if old(head) != "" {
 		return true
@@ -51,18 +52,11 @@ func Sniff(head []byte) bool {
 	}
 	name := head[30:]
 	name = name[:min(len(name), int(binary.LittleEndian.Uint16(head[26:])))]
-	return isPickle(string(name))
+	_, name, _ = bytes.Cut(name, []byte("/"))
+	return records.Match(name)
 }
 
-// Is reports whether a zip holds what torch.save writes.
-func Is(z *zip.Reader) bool {
-	return slices.ContainsFunc(z.File, func(f *zip.File) bool { return isPickle(f.Name) })
-}
-
-func isPickle(name string) bool {
-	_, name, _ = strings.Cut(name, "/")
-	return name == "data.pkl"
-}
+var records = regexp.MustCompile(`^(data\.pkl|constants\.pkl|version|byteorder|archive_format|\.format_version|(data|code|models|constants|\.data)/.*)$`)
 
 // old says what a file is that is no zip but that PyTorch or pickle wrote.
 func old(head []byte) string {
@@ -158,7 +152,7 @@ func (f *file) directory(head []byte) error {
 		}
 	}
 	if folder == "" {
-		return array.Errorf(array.Malformed, "", "a zip without a data.pkl: not written by torch.save")
+		return array.Errorf(array.Unsupported, "", "a zip without a data.pkl: an exported program, or not written by torch.save")
 	}
 	f.records = make(map[string]record, len(z.File))
 	spans := make([]record, 0, len(z.File))
