@@ -154,6 +154,9 @@ func (f *file) directory(head []byte) error {
 	if folder == "" {
 		return array.Errorf(array.Unsupported, "", "a zip without a data.pkl: an exported program, or not written by torch.save")
 	}
+	if slices.ContainsFunc(z.File, func(e *zip.File) bool { return e.Name == folder+"constants.pkl" }) {
+		return array.Errorf(array.Unsupported, "", "a TorchScript program: save a state_dict or features with torch.save")
+	}
 	f.records = make(map[string]record, len(z.File))
 	spans := make([]record, 0, len(z.File))
 	for _, e := range z.File {
@@ -186,9 +189,6 @@ func (f *file) directory(head []byte) error {
 		return array.Errorf(array.Malformed, "", "data before the first record of the zip")
 	}
 
-	if _, ok := f.records["constants.pkl"]; ok {
-		return array.Errorf(array.Unsupported, "", "a TorchScript program: save a state_dict or features with torch.save")
-	}
 	if b, ok := f.records["byteorder"]; ok {
 		order := make([]byte, min(b.size, 16))
 		if err := array.ReadFull(f.r, order, b.offset); err != nil {

@@ -154,7 +154,7 @@ func TestBad(t *testing.T) {
 			"unsupported: this is a pickle without the zip around it, which is not read: load it in PyTorch and torch.save it again"},
 		{"tar", append(make([]byte, 257), "ustar\x00"...),
 			"unsupported: this is a tar, as PyTorch before 0.2 wrote, which is not read: load it in PyTorch and torch.save it again"},
-		{"TorchScript", formattest.Zip(formattest.Entry{Name: "x/data.pkl", Data: []byte("\x80\x02N.")}, formattest.Entry{Name: "x/constants.pkl"}),
+		{"TorchScript", formattest.Zip(formattest.Entry{Name: "x/data.pkl", Data: []byte("\x80\x02N.")}, formattest.Entry{Name: "x/code/a.py", Deflate: true}, formattest.Entry{Name: "x/constants.pkl"}),
 			"unsupported: a TorchScript program: save a state_dict or features with torch.save"},
 		{"big-endian", formattest.Zip(formattest.Entry{Name: "x/data.pkl", Data: []byte("\x80\x02N.")}, formattest.Entry{Name: "x/byteorder", Data: []byte("big")}),
 			`unsupported: byte order "big": only little-endian files are read`},
