@@ -3,3 +3,253 @@
 //go:build !purego
 
 package kernel
+
+// sumSquares32AVX512 returns the sum of squares of x.
+//
+//go:noescape
+func sumSquares32AVX512(x *float32, n int) float64
+
+// addDiff32AVX512 adds x - p to sum and returns the sum of squares of the differences.
+//
+//go:noescape
+func addDiff32AVX512(sum *float64, x *float32, p *float64, n int) float64
+
+// axpy32AVX512 adds a x to sum.
+//
+//go:noescape
+func axpy32AVX512(sum *float64, x *float32, a float64, n int)
+
+// diff32AVX512 writes x - mu to dst and returns the sum of squares of the differences.
+//
+//go:noescape
+func diff32AVX512(dst *float32, x *float32, mu *float64, n int) float64
+
+// diff32To64AVX512 writes x - mu to dst and returns the sum of squares of the differences.
+//
+//go:noescape
+func diff32To64AVX512(dst *float64, x *float32, mu *float64, n int) float64
+
+// scaledDistance32AVX512 returns the sum of squares of a x - u.
+//
+//go:noescape
+func scaledDistance32AVX512(x *float32, u *float64, a float64, n int) float64
+
+// dot32AVX512 returns the inner product of x and y.
+//
+//go:noescape
+func dot32AVX512(x *float32, y *float64, n int) float64
+
+// max32AVX512 returns the largest number among whole registers of x, or -Inf.
+//
+//go:noescape
+func max32AVX512(x *float32, n int) float32
+
+// find32AVX512 returns the first index of a among whole registers of x, or n.
+//
+//go:noescape
+func find32AVX512(x *float32, n int, a float32) int
+
+// sumSquares64AVX512 returns the sum of squares of x.
+//
+//go:noescape
+func sumSquares64AVX512(x *float64, n int) float64
+
+// addDiff64AVX512 adds x - p to sum and returns the sum of squares of the differences.
+//
+//go:noescape
+func addDiff64AVX512(sum *float64, x *float64, p *float64, n int) float64
+
+// axpy64AVX512 adds a x to sum.
+//
+//go:noescape
+func axpy64AVX512(sum *float64, x *float64, a float64, n int)
+
+// diff64To32AVX512 writes x - mu to dst and returns the sum of squares of the differences.
+//
+//go:noescape
+func diff64To32AVX512(dst *float32, x *float64, mu *float64, n int) float64
+
+// diff64AVX512 writes x - mu to dst and returns the sum of squares of the differences.
+//
+//go:noescape
+func diff64AVX512(dst *float64, x *float64, mu *float64, n int) float64
+
+// scaledDistance64AVX512 returns the sum of squares of a x - u.
+//
+//go:noescape
+func scaledDistance64AVX512(x *float64, u *float64, a float64, n int) float64
+
+// dot64AVX512 returns the inner product of x and y.
+//
+//go:noescape
+func dot64AVX512(x *float64, y *float64, n int) float64
+
+// max64AVX512 returns the largest number among whole registers of x, or -Inf.
+//
+//go:noescape
+func max64AVX512(x *float64, n int) float64
+
+// find64AVX512 returns the first index of a among whole registers of x, or n.
+//
+//go:noescape
+func find64AVX512(x *float64, n int, a float64) int
+
+// scale64AVX512 multiplies x by a.
+//
+//go:noescape
+func scale64AVX512(x *float64, a float64, n int)
+
+// widenAVX512 converts float32 to float64.
+//
+//go:noescape
+func widenAVX512(dst *float64, src *float32, n int)
+
+// narrowAVX512 converts float64 to float32.
+//
+//go:noescape
+func narrowAVX512(dst *float32, src *float64, n int)
+
+// sumExp32AVX512 returns the sum of the exponentials of x - shift.
+//
+//go:noescape
+func sumExp32AVX512(x *float32, n int, shift float32) float64
+
+// sumExp64AVX512 returns the sum of the exponentials of x - shift.
+//
+//go:noescape
+func sumExp64AVX512(x *float64, n int, shift float64) float64
+
+// halfAVX512 converts half precision to float32; n is a multiple of the float32 lanes.
+//
+//go:noescape
+func halfAVX512(dst *float32, src *uint16, n int)
+
+// bfloat16AVX512 converts bfloat16 to float32; n is a multiple of the float32 lanes.
+//
+//go:noescape
+func bfloat16AVX512(dst *float32, src *uint16, n int)
+
+// sumSquares32AVX2 returns the sum of squares of x.
+//
+//go:noescape
+func sumSquares32AVX2(x *float32, n int) float64
+
+// addDiff32AVX2 adds x - p to sum and returns the sum of squares of the differences.
+//
+//go:noescape
+func addDiff32AVX2(sum *float64, x *float32, p *float64, n int) float64
+
+// axpy32AVX2 adds a x to sum.
+//
+//go:noescape
+func axpy32AVX2(sum *float64, x *float32, a float64, n int)
+
+// diff32AVX2 writes x - mu to dst and returns the sum of squares of the differences.
+//
+//go:noescape
+func diff32AVX2(dst *float32, x *float32, mu *float64, n int) float64
+
+// diff32To64AVX2 writes x - mu to dst and returns the sum of squares of the differences.
+//
+//go:noescape
+func diff32To64AVX2(dst *float64, x *float32, mu *float64, n int) float64
+
+// scaledDistance32AVX2 returns the sum of squares of a x - u.
+//
+//go:noescape
+func scaledDistance32AVX2(x *float32, u *float64, a float64, n int) float64
+
+// dot32AVX2 returns the inner product of x and y.
+//
+//go:noescape
+func dot32AVX2(x *float32, y *float64, n int) float64
+
+// max32AVX2 returns the largest number among whole registers of x, or -Inf.
+//
+//go:noescape
+func max32AVX2(x *float32, n int) float32
+
+// find32AVX2 returns the first index of a among whole registers of x, or n.
+//
+//go:noescape
+func find32AVX2(x *float32, n int, a float32) int
+
+// sumSquares64AVX2 returns the sum of squares of x.
+//
+//go:noescape
+func sumSquares64AVX2(x *float64, n int) float64
+
+// addDiff64AVX2 adds x - p to sum and returns the sum of squares of the differences.
+//
+//go:noescape
+func addDiff64AVX2(sum *float64, x *float64, p *float64, n int) float64
+
+// axpy64AVX2 adds a x to sum.
+//
+//go:noescape
+func axpy64AVX2(sum *float64, x *float64, a float64, n int)
+
+// diff64To32AVX2 writes x - mu to dst and returns the sum of squares of the differences.
+//
+//go:noescape
+func diff64To32AVX2(dst *float32, x *float64, mu *float64, n int) float64
+
+// diff64AVX2 writes x - mu to dst and returns the sum of squares of the differences.
+//
+//go:noescape
+func diff64AVX2(dst *float64, x *float64, mu *float64, n int) float64
+
+// scaledDistance64AVX2 returns the sum of squares of a x - u.
+//
+//go:noescape
+func scaledDistance64AVX2(x *float64, u *float64, a float64, n int) float64
+
+// dot64AVX2 returns the inner product of x and y.
+//
+//go:noescape
+func dot64AVX2(x *float64, y *float64, n int) float64
+
+// max64AVX2 returns the largest number among whole registers of x, or -Inf.
+//
+//go:noescape
+func max64AVX2(x *float64, n int) float64
+
+// find64AVX2 returns the first index of a among whole registers of x, or n.
+//
+//go:noescape
+func find64AVX2(x *float64, n int, a float64) int
+
+// scale64AVX2 multiplies x by a.
+//
+//go:noescape
+func scale64AVX2(x *float64, a float64, n int)
+
+// widenAVX2 converts float32 to float64.
+//
+//go:noescape
+func widenAVX2(dst *float64, src *float32, n int)
+
+// narrowAVX2 converts float64 to float32.
+//
+//go:noescape
+func narrowAVX2(dst *float32, src *float64, n int)
+
+// sumExp32AVX2 returns the sum of the exponentials of x - shift.
+//
+//go:noescape
+func sumExp32AVX2(x *float32, n int, shift float32) float64
+
+// sumExp64AVX2 returns the sum of the exponentials of x - shift.
+//
+//go:noescape
+func sumExp64AVX2(x *float64, n int, shift float64) float64
+
+// halfAVX2 converts half precision to float32; n is a multiple of the float32 lanes.
+//
+//go:noescape
+func halfAVX2(dst *float32, src *uint16, n int)
+
+// bfloat16AVX2 converts bfloat16 to float32; n is a multiple of the float32 lanes.
+//
+//go:noescape
+func bfloat16AVX2(dst *float32, src *uint16, n int)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/pass"
@@ -24,6 +25,7 @@ import (
 type generator struct {
 	*build.Context
 	labels int
+	made   map[string]bool // constants that exist
 }
 
 func main() {
@@ -85,7 +87,7 @@ func write(dir, name string, fill func(*generator)) error {
 // function begins a function without a frame.
 func (g *generator) function(name, signature string, doc ...string) {
 	g.Function(name)
-	g.Attributes(4) // NOSPLIT
+	g.Attributes(attr.NOSPLIT)
 	g.Pragma("noescape")
 	g.SignatureExpr(signature)
 	g.Doc(doc...)
