@@ -1,8 +1,6 @@
 package collapse
 
 import (
-	"math"
-
 	"github.com/collapsar/collapsar/geometry"
 	"github.com/collapsar/collapsar/internal/kernel"
 )
@@ -72,12 +70,4 @@ func polytope(of func(*sample) (frame, Reason), p geometry.Polytope) func(*sampl
 		}
 		return number(v.PolytopeDistance(p))
 	})
-}
-
-// squareRoots turns eigenvalues of second moments into singular values.
-func squareRoots(lambda []float64) []float64 {
-	for i, l := range lambda {
-		lambda[i] = math.Sqrt(max(0, l))
-	}
-	return lambda
 }

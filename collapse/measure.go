@@ -183,7 +183,7 @@ func (m *measurement) layer(l *features.Layer) (*Result, error) {
 		}
 	}
 	if m.full {
-		if s.full, err = measureFull(m.ctx, s, m.scan); err != nil {
+		if s.full, err = m.third(s, l); err != nil {
 			return nil, err
 		}
 	}
