@@ -132,6 +132,10 @@ func TestBad(t *testing.T) {
 		return b
 	}
 	storage := strings.Repeat("\x00\x00\x80\x3f", 6) // six ones
+	var names []formattest.Entry // too long for a directory that is read
+	for i := range 140 {
+		names = append(names, formattest.Entry{Name: "x/" + strings.Repeat("n", 60000+i)})
+	}
 	one := pickled("K\x06", "K\x00", "K\x06\x85", "K\x01\x85")
 	const data = "malformed: data.pkl, byte "
 	for _, test := range []struct {
@@ -163,6 +167,7 @@ func TestBad(t *testing.T) {
 		{"cut", saved[:len(saved)-30], "truncated: no zip directory at the end of the file (zip: not a valid zip file): is the file whole?"},
 		{"trailing", append(bytes.Clone(saved), 0), "malformed: bytes follow the end of the zip"},
 		{"leading", append([]byte("PK\x03\x04"+strings.Repeat("\x00", 26)), archive("N.")...), "malformed: data before the first record of the zip"},
+		{"directory", formattest.Zip(names...), "too_large: the zip directory is larger than 8 MB"},
 		{"no pickle", formattest.Zip(formattest.Entry{Name: "x/version"}), "unsupported: a zip without a data.pkl: an exported program, or not written by torch.save"},
 		{"two folders", formattest.Zip(formattest.Entry{Name: "x/data.pkl"}, formattest.Entry{Name: "y/data.pkl"}),
 			`malformed: two pickles, "x/" and "y/data.pkl": a .pt holds one`},
