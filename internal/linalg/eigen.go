@@ -70,7 +70,7 @@ func EigenSym(n int, a []float64) (values []float64, vectors []float64) {
 	d, e, tau := tridiagonalise(r, a[:r*r])
 	z := make([]float64, r*r)
 	tridiagonalVectors(d, e, z)
-	reflectRows(r, a, tau, z)
+	reflectRows(r, r, a, 1, max(r-1, 0), tau, z)
 
 	// Ascending values become descending, and the zero rows take their places.
 	zeros := make([]int, 0, n-r)

@@ -13,6 +13,8 @@ package linalg
 import (
 	"errors"
 	"math"
+
+	"github.com/collapsar/collapsar/internal/parallel"
 )
 
 // ErrNotFinite is returned for a matrix that holds NaN or an infinity.
@@ -77,4 +79,22 @@ func scale(a []float64, by float64) {
 			a[i] *= by
 		}
 	}
+}
+
+// transpose returns the transpose of an m x n matrix.
+func transpose(m, n int, a []float64) []float64 {
+	t := make([]float64, m*n)
+	const side = 32
+	parallel.For((n+side-1)/side, func(_, item int) {
+		from, to := item*side, min(n, (item+1)*side)
+		for top := 0; top < m; top += side {
+			for j := from; j < to; j++ {
+				row := t[j*m : (j+1)*m]
+				for i := top; i < min(m, top+side); i++ {
+					row[i] = a[i*n+j]
+				}
+			}
+		}
+	})
+	return t
 }

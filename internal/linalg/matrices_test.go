@@ -71,8 +71,13 @@ func descending(s []float64) bool {
 	return true
 }
 
+var orthonormals = map[[2]int][]float64{}
+
 // orthonormal returns an n x n orthonormal matrix, by Gram-Schmidt taken twice.
 func orthonormal(seed, n int) []float64 {
+	if q, ok := orthonormals[[2]int{seed, n}]; ok {
+		return clone(q)
+	}
 	q := normal(seed, n*n)
 	for i := range n {
 		row := q[i*n : (i+1)*n]
@@ -84,6 +89,7 @@ func orthonormal(seed, n int) []float64 {
 			kernel.Scale64(row, 1/math.Sqrt(kernel.SumSquares64(row)))
 		}
 	}
+	orthonormals[[2]int{seed, n}] = clone(q)
 	return q
 }
 
@@ -241,3 +247,5 @@ func unit(a []float64) float64 {
 	_, e := math.Frexp(top)
 	return math.Ldexp(1, -e)
 }
+
+func name(m, n int) string { return fmt.Sprintf("%dx%d", m, n) }

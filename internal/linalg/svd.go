@@ -1,55 +1,143 @@
 package linalg
 
-import "gonum.org/v1/gonum/mat"
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/collapsar/collapsar/internal/kernel"
+)
 
 // SVD returns the thin singular value decomposition of an m x n matrix without its left vectors: the
 // r = min(m, n) singular values in descending order, and r right singular vectors of length n as
-// rows, orthonormal whatever the rank. The error of a value is a few eps times the largest, also for
-// the small ones. a is destroyed. The error is ErrNotFinite for a matrix with NaN or an infinity.
+// rows, orthonormal whatever the rank. Every value, also a small one, has an error of a few eps times
+// the largest, and so has the length of A v - s u. a is destroyed. The error is ErrNotFinite for a
+// matrix with NaN or an infinity.
 func SVD(m, n int, a []float64) (s []float64, v []float64, err error) {
 	check(m, n, a)
-	r := min(m, n)
-	s, v = make([]float64, r), make([]float64, r*n)
-	if r == 0 {
-		return s, v, nil
-	}
-	undo, ok := normalise(a[:m*n])
+	a = a[:m*n]
+	undo, ok := normalise(a)
 	if !ok {
 		return nil, nil, ErrNotFinite
 	}
-	var f mat.SVD
-	if !f.Factorize(mat.NewDense(m, n, a[:m*n]), mat.SVDThinV) {
-		return nil, nil, ErrNoConvergence
-	}
-	f.Values(s)
-	scale(s, undo)
-	var d mat.Dense
-	f.VTo(&d)
-	for j := range r {
-		for i := range n {
-			v[j*n+i] = d.At(i, j)
+	if m >= n {
+		r := a
+		if m > n {
+			r = QR(m, n, a)
 		}
+		s, v = decompose(n, transpose(n, n, r))
+	} else {
+		// A = L Q with Q = (H_0 H_1 ...)^T; the right vectors of A are those of L times Q.
+		diagonal, tau := lq(m, n, a)
+		var w []float64
+		s, w = decompose(m, transpose(m, m, lower(0, m, n, diagonal, a)))
+		v = make([]float64, m*n)
+		for j := range m {
+			copy(v[j*n:], w[j*m:(j+1)*m])
+		}
+		reflectRows(m, n, a, 0, m, tau, v)
 	}
+	scale(s, undo)
 	return s, v, nil
 }
 
 // SingularValues returns the min(m, n) singular values of an m x n matrix in descending order, with
 // the accuracy and the errors of [SVD]. a is destroyed.
 func SingularValues(m, n int, a []float64) ([]float64, error) {
-	check(m, n, a)
-	s := make([]float64, min(m, n))
-	if len(s) == 0 {
-		return s, nil
+	s, _, err := SVD(m, n, a)
+	return s, err
+}
+
+// lower returns rows and columns [from, m) of the L that lq has left in a, as a square matrix.
+func lower(from, m, n int, diagonal, a []float64) []float64 {
+	k := m - from
+	l := make([]float64, k*k)
+	for i := range k {
+		copy(l[i*k:i*k+i], a[(from+i)*n+from:])
+		l[i*k+i] = diagonal[from+i]
 	}
-	undo, ok := normalise(a[:m*n])
-	if !ok {
-		return nil, ErrNotFinite
+	return l
+}
+
+// settled is how far the singular values may fall within a block that is decomposed at once.
+const settled = 1.0 / 16
+
+// decompose returns the singular values of the k x k matrix X, descending, and its left singular
+// vectors as rows. x is destroyed.
+//
+// The eigenvectors V of X X^T make the rows of V X nearly orthogonal, but only to eps times the square
+// of the largest value; so the eigenvalues know nothing of values below sqrt(eps). The rows are right
+// where their length is near the largest: the triangle L of the LQ factorisation of V X is diagonal
+// there to about eps/settled. The remaining rows and columns of L are a matrix of their own, of the size of
+// the small values, without error beyond eps times the largest: they are decomposed in the same way.
+// A spectrum without small values takes one round.
+func decompose(k int, x []float64) (s, v []float64) {
+	s = make([]float64, k)
+	unit, first := 1.0, 0.0 // x times unit is the true block; the largest element of all
+	for done := 0; done < k; {
+		r := k - done
+		undo, ok := normalise(x)
+		unit *= undo
+		size := unit * largest(x)
+		if done == 0 {
+			first = size
+		}
+		if !ok || size == 0 {
+			if done == 0 {
+				v = identity(k)
+			}
+			break
+		}
+		g := make([]float64, r*r)
+		kernel.Syrk64(false, r, r, x, r, g, r)
+		_, u := EigenSym(r, g)
+		w := g
+		kernel.Gemm64(false, false, r, r, r, 1, u, r, x, r, 0, w, r)
+		if done == 0 {
+			v = u
+		} else {
+			old := append([]float64(nil), v[done*k:]...)
+			kernel.Gemm64(false, false, r, k, r, 1, u, r, old, k, 0, v[done*k:], k)
+		}
+		diagonal, _ := lq(r, r, w)
+		cut := 1
+		for cut < r && math.Abs(diagonal[cut]) > settled*math.Abs(diagonal[0]) {
+			cut++
+		}
+		if size <= 4*ulp*first {
+			cut = r // rounding of the larger values, nothing to be resolved
+		}
+		for j := range cut {
+			s[done+j] = math.Abs(diagonal[j]) * unit
+		}
+		x = lower(cut, r, r, diagonal, w)
+		done += cut
 	}
-	var f mat.SVD
-	if !f.Factorize(mat.NewDense(m, n, a[:m*n]), mat.SVDNone) {
-		return nil, ErrNoConvergence
+	return sorted(k, s, v)
+}
+
+// sorted puts values in descending order, and their rows with them.
+func sorted(k int, s, v []float64) ([]float64, []float64) {
+	if slices.IsSortedFunc(s, func(x, y float64) int { return cmp.Compare(y, x) }) {
+		return s, v
 	}
-	f.Values(s)
-	scale(s, undo)
-	return s, nil
+	order := make([]int, k)
+	for j := range order {
+		order[j] = j
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(s[j], s[i]) })
+	values, rows := make([]float64, k), make([]float64, 0, k*k)
+	for j, from := range order {
+		values[j] = s[from]
+		rows = append(rows, v[from*k:(from+1)*k]...)
+	}
+	return values, rows
+}
+
+func identity(n int) []float64 {
+	a := make([]float64, n*n)
+	for i := range n {
+		a[i*n+i] = 1
+	}
+	return a
 }

@@ -8,29 +8,6 @@ import (
 	"github.com/collapsar/collapsar/internal/parallel"
 )
 
-// panel is the number of reflections that are gathered before the rest of a matrix is updated.
-const panel = 32
-
-// reflector turns x into the vector v of a reflection H = I - tau v v^T with H x = beta e_1; v[0] is 1.
-func reflector(x []float64) (beta, tau float64) {
-	alpha := x[0]
-	rest := kernel.SumSquares64(x[1:])
-	x[0] = 1
-	if rest == 0 {
-		clear(x[1:])
-		return alpha, 0
-	}
-	beta = -math.Copysign(math.Sqrt(float64(alpha*alpha)+rest), alpha)
-	if r := 1 / (alpha - beta); finite(r) {
-		kernel.Scale64(x[1:], r)
-	} else {
-		for i := range x[1:] {
-			x[1+i] /= alpha - beta
-		}
-	}
-	return beta, (beta - alpha) / beta
-}
-
 // tridiagonalise reduces the symmetric matrix A, both triangles filled and of magnitude near 1, to
 // T = Q^T A Q with diagonal d and off-diagonal e. Q is the product H_0 H_1 ... of reflections; the
 // vector of H_j, of length n-1-j, is left in row j of a right of the diagonal.
@@ -58,7 +35,8 @@ func tridiagonalise(n int, a []float64) (d, e, tau []float64) {
 				break
 			}
 			u := row[1:]
-			e[j], tau[j] = reflector(u)
+			e[j], tau[j] = reflector(u[0], u[1:])
+			u[0] = 1
 			m := n - 1 - j
 			at := (j-start)*n + j + 1
 			copy(v[at:], u)
@@ -197,48 +175,4 @@ func pair(a, b, c float64) (float64, float64) {
 		big, little = c, a
 	}
 	return far, big/far*little - b/far*b
-}
-
-// reflectRows multiplies the rows of the n x n matrix z by Q^T, Q being the transform that
-// tridiagonalise has left in a and tau: eigenvectors of T become those of A.
-func reflectRows(n int, a, tau, z []float64) {
-	const wide = 64
-	v := make([]float64, wide*n)
-	t := make([]float64, wide*wide)
-	left := make([]float64, n*wide)
-	right := make([]float64, n*wide)
-	last := max(n-1, 0) // reflections
-	for start := (last - 1) / wide * wide; start >= 0 && start < last; start -= wide {
-		count := min(wide, last-start)
-		cols := n - start - 1
-		clear(v)
-		for k := range count {
-			copy(v[k*cols+k:(k+1)*cols], a[(start+k)*n+start+k+1:(start+k+1)*n])
-		}
-		accumulate(count, cols, v, tau[start:], t, wide)
-		// Z - (Z V) T^T V^T
-		kernel.Gemm64(false, true, n, count, cols, 1, z[start+1:], n, v, cols, 0, left, wide)
-		kernel.Gemm64(false, true, n, count, count, 1, left, wide, t, wide, 0, right, wide)
-		kernel.Gemm64(false, false, n, cols, count, -1, right, wide, v, cols, 1, z[start+1:], n)
-	}
-}
-
-// accumulate writes to t the upper triangular matrix with H_0 H_1 ... = I - V T V^T, the vectors of
-// the reflections being the rows of v.
-func accumulate(count, cols int, v, tau, t []float64, ldt int) {
-	inner := make([]float64, count*count)
-	kernel.Gemm64(false, true, count, count, cols, 1, v, cols, v, cols, 0, inner, count)
-	for j := range count {
-		for i := range count {
-			t[i*ldt+j] = 0
-		}
-		for i := range j {
-			var s float64
-			for k := i; k < j; k++ {
-				s += float64(t[i*ldt+k] * inner[k*count+j])
-			}
-			t[i*ldt+j] = -tau[j] * s
-		}
-		t[j*ldt+j] = tau[j]
-	}
 }
