@@ -170,8 +170,8 @@ def ood(folder):
 
 def imbalanced(folder):
     train, test = split([60] * 5 + [2] * 5, 6, seed=4)
-    network = Network([64, 96, 16, 10], seed=11, calm=train)
-    network.train(300, seed=12, decay=2e-2)
+    network = Network([64, 96, 20, 10], seed=11, calm=train)
+    network.train(300, seed=12, decay=1.5e-2)
     report("imbalanced", network, train, test)
     np.savez_compressed(os.path.join(folder, "imbalanced.npz"), **arrays(network, train, test))
 
