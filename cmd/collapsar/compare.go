@@ -109,6 +109,11 @@ func pairings(sides []*side) (out []pairing) {
 	return out
 }
 
+// same reports whether two numbers differ by rounding at most.
+func same(a, b float64) bool {
+	return a == b || math.Abs(a-b) <= max(1e-14, 1e-12*min(math.Abs(a), math.Abs(b)))
+}
+
 // nearest is the result that is nearest to its ideal, or -1 if there is none, or not only one.
 func nearest(m collapse.Metric, results []*collapse.Result) int {
 	at, ok := ideals(m, results)
@@ -122,10 +127,10 @@ func nearest(m collapse.Metric, results []*collapse.Result) int {
 			continue
 		}
 		switch d := math.Abs(v.Number - at[i]); {
+		case same(d, least):
+			tie = true
 		case d < least:
 			best, least, tie = i, d, false
-		case d == least:
-			tie = true
 		}
 	}
 	if tie {
@@ -140,7 +145,7 @@ func change(m collapse.Metric, results []*collapse.Result) cell {
 	if !a.Defined() || !b.Defined() {
 		return cell{}
 	}
-	if a.Number == b.Number {
+	if same(a.Number, b.Number) {
 		return cell{"=", dim}
 	}
 	c := cell{fmt.Sprintf("%+.4g", b.Number-a.Number), plain}

@@ -122,11 +122,9 @@ func explain(p *page, m collapse.Metric) {
 			t.add(faint(line[0]), text(line[1]))
 		}
 	}
-	whole := *p // nothing is cut here
-	whole.width = 0
-	whole.Reset()
+	whole := page{colour: p.colour} // nothing is cut here
 	t.write(&whole)
-	p.Write(whole.Bytes())
+	whole.WriteTo(p)
 }
 
 func metricsMarkdown(p *page, metrics []collapse.Metric) {

@@ -133,6 +133,7 @@ func (p *page) wrapped(s style, indent int, text string) {
 
 // clean escapes what would move the cursor, or worse.
 func clean(s string) string {
+	s = strings.ToValidUTF8(s, "\ufffd")
 	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
 		return s
 	}
