@@ -23,6 +23,7 @@ type RFactor struct {
 	exponent  int // r is to be multiplied by 2^exponent
 	notFinite bool
 	r         []float64 // the rows themselves while they are fewer than n, then the factor
+	buffer    []float64
 }
 
 // NewRFactor returns the factor of a matrix of n columns and no rows.
@@ -55,10 +56,12 @@ func (f *RFactor) Add(rows []float64, count int) {
 		}
 		f.r = triangular(n, n, f.r)
 	}
-	buffer := make([]float64, panel*(min(block, count)+2*n))
+	if need := panel * (min(block, count) + 2*n); len(f.buffer) < need {
+		f.buffer = make([]float64, need)
+	}
 	for start := 0; start < count; start += block {
 		c := min(block, count-start)
-		f.add(rows[start*n:(start+c)*n], c, buffer)
+		f.add(rows[start*n:(start+c)*n], c, f.buffer)
 	}
 }
 

@@ -130,7 +130,7 @@ func TestQR(t *testing.T) {
 		r := QR(m, n, clone(a))
 		checkR(t, m, n, a, r)
 		for _, step := range []int{1, 7, 50} {
-			if m > 100*step || m <= step {
+			if m > 30*step || m <= step {
 				continue
 			}
 			f := NewRFactor(n)
