@@ -26,10 +26,6 @@ var (
 		{"weights"},
 		{"fc.weight", "head.weight", "classifier.weight", "lm_head.weight", "linear.weight", "module.fc.weight", "model.fc.weight", "weight", "W", "w"},
 	}
-	biasNames = [][]string{
-		{"bias"},
-		{"fc.bias", "head.bias", "classifier.bias", "lm_head.bias", "linear.bias", "module.fc.bias", "model.fc.bias", "b", "biases"},
-	}
 	testFeatureNames = variants("test", featureNames)
 	testLabelNames   = variants("test", labelNames)
 	oodFeatureNames  = variants("ood", featureNames)
@@ -96,7 +92,7 @@ func (s *source) find(want, role string, names [][]string, layered bool) (*found
 			for _, f := range hits {
 				list = append(list, f.name)
 			}
-			return nil, s.errorf(Ambiguous, role, "could be %s; name one with --%s", strings.Join(list, ", "), flagOf(role))
+			return nil, s.errorf(Ambiguous, role, "could be %s; %s", strings.Join(list, ", "), choose(role))
 		case len(hits) == 1:
 			if i > 0 {
 				s.note("alias_taken", "%s is taken as %s", hits[0].name, role)
@@ -156,11 +152,10 @@ func (s *source) missing(name, what string) error {
 	return s.errorf(NotFound, name, "%s; the file holds %s%s", what, holds, suggest.Hint(name, names))
 }
 
-func flagOf(role string) string {
-	for _, prefix := range []string{"test_", "ood_"} {
-		if _, ok := strings.CutPrefix(role, prefix); ok {
-			return "test-file"
-		}
+// choose is what to do about several candidates.
+func choose(role string) string {
+	if strings.Contains(role, "_") { // test_features and the like have no flag
+		return "call one " + role
 	}
-	return role
+	return "name one with --" + role
 }

@@ -347,11 +347,9 @@ func (p *plan) findClassifier(f *files, o Options) (err error) {
 	case o.Bias != "":
 		p.bias, err = s.find(o.Bias, "bias", nil, false)
 	case p.weights != nil:
-		names := biasNames
+		names := [][]string{{"bias"}, {"b", "biases"}}
 		if owner, ok := strings.CutSuffix(p.weights.name, ".weight"); ok {
-			names = [][]string{{"bias"}, {owner + ".bias"}}
-		} else {
-			names = [][]string{{"bias"}, {"b", "biases"}}
+			names[1] = []string{owner + ".bias"}
 		}
 		p.bias, err = s.find("", "bias", names, false)
 	}

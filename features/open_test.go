@@ -244,6 +244,7 @@ func TestRefused(t *testing.T) {
 		{"test file without features", Options{TestFile: "t.npz"}, []testFile{archive(x, y), {"t.npz", ft.NPZ(false, rename(w, "one"), rename(w, "two"))}}, "t.npz: test_features: not_found: no array of this name, nor features; the file holds one (float32 2 x 3), two (float32 2 x 3)"},
 		{"ambiguous features", Options{}, []testFile{archive(rename(x, "h"), rename(x, "feats"), y)}, "a.npz: features: ambiguous: could be feats, h; name one with --features"},
 		{"ambiguous labels", Options{}, []testFile{archive(x, rename(y, "y"), rename(y, "targets"))}, "a.npz: labels: ambiguous: could be targets, y; name one with --labels"},
+		{"ambiguous test features", Options{}, []testFile{archive(x, y, rename(x, "test_h"), rename(x, "test_feats"))}, "a.npz: test_features: ambiguous: could be test_feats, test_h; call one test_features"},
 		{"no such layer", Options{Layer: "blok1"}, []testFile{archive(rename(x, "features/block1"), rename(x, "features/block2"), y)}, "a.npz: blok1: not_found: no layer is called so; there are block1, block2; did you mean block1?"},
 		{"bad pattern", Options{Layer: "[a"}, []testFile{archive(x, y)}, "a.npz: [a: not_found: not a pattern of layers: syntax error in pattern"},
 		{"test rows without labels", Options{}, []testFile{archive(x, y, rename(x, "test_features"))}, "a.npz: test_labels: not_found: test rows (test_features) need labels; the file holds features (float32 4 x 3), labels (int64 4), test_features (float32 4 x 3)"},
