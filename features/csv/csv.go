@@ -30,8 +30,8 @@ const (
 
 const bom = "\ufeff"
 
-// Sniff reports whether a file that begins with head may be a table: it is text, and its first line has
-// a separator or its second line a number.
+// Sniff reports whether a file that begins with head may be a table: it is text, and its first
+// line has a separator or its second line a number.
 func Sniff(head []byte) bool {
 	if utf16(head) {
 		return true // which Open refuses with advice

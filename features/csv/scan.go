@@ -107,8 +107,8 @@ func (s *scanner) more() error {
 	return nil
 }
 
-// split returns the cells of a record, which it may change. There must be want of them, any number if
-// that is 0.
+// split returns the cells of a record, which it may change. There must be want of them, any number
+// if that is 0.
 func (s *scanner) split(record []byte, want int) ([][]byte, error) {
 	s.cells = s.cells[:0]
 	if bytes.IndexByte(record, '"') < 0 {

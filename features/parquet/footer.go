@@ -330,8 +330,8 @@ func (f *footer) check(groups []int64, end int64) error {
 	return nil
 }
 
-// column makes a column of numbers from a field of the table, whose first leaf is given, or says why it is
-// none.
+// column makes a column of numbers from a field of the table, whose first leaf is given, or says
+// why it is none.
 func (f *footer) column(n *node, leaf int) (*column, string) {
 	c := &column{}
 	if n.repetition != required {

@@ -151,7 +151,8 @@ func (p *pages) next() error {
 	}
 }
 
-// data checks the levels of a page, which must describe full rows without nulls, and decodes its values.
+// data checks the levels of a page, which must describe full rows without nulls, and decodes its
+// values.
 func (p *pages) data(h *header, rep, def, data []byte) error {
 	if h.values > p.values {
 		return p.malformed("a page of %d values, %d are left in the row group", h.values, p.values)

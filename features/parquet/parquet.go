@@ -2,9 +2,9 @@
 // and DuckDB write, compressed or not.
 //
 // A list column is an array of rows, one for each list; the lists must have one length and no
-// nulls. LIST and FIXED_SIZE_LIST are stored alike. In a table without list columns the label columns (label,
-// labels, y, target) are arrays, and the other columns of numbers, in order, form the array "features".
-// Columns of strings and other things are listed as refused.
+// nulls. LIST and FIXED_SIZE_LIST are stored alike. In a table without list columns the label
+// columns (label, labels, y, target) are arrays, and the other columns of numbers, in order, form
+// the array "features". Columns of strings and other things are listed as refused.
 //
 // Reading runs forward, a page at a time, so that memory is bounded by the pages of the columns
 // read. The package has a reader of its own because a general one decodes what a page claims:

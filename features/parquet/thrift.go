@@ -7,8 +7,8 @@ import (
 	"github.com/collapsar/collapsar/internal/array"
 )
 
-// thrift reads the compact protocol that parquet's footer and page headers are written in, from bytes that
-// are all there. The first complaint stays in err, after which everything is zero and every loop ends.
+// thrift reads the compact protocol that parquet's footer and page headers are written in. The
+// first complaint stays in err, after which everything is zero and every loop ends.
 type thrift struct {
 	b     []byte
 	pos   int

@@ -55,8 +55,8 @@ var dtypes = map[global]array.DType{
 	"torch.uint16": array.Uint16, "torch.uint32": array.Uint32, "torch.uint64": array.Uint64,
 }
 
-// callables are the globals that may be reduced, each to a value made here; nil says that they only stand
-// as an argument. This list, with the two above, is all that a pickle may name.
+// callables are the globals that may be reduced, each to a value made here; nil says that it only
+// stands as an argument. This list, with the two above, is all that a pickle may name.
 var callables = map[global]func(m *machine, args tuple) any{
 	"collections.OrderedDict":             orderedDict,
 	"torch._utils._rebuild_tensor_v2":     rebuildTensor,

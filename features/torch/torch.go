@@ -41,8 +41,8 @@ const (
 )
 
 // Sniff reports whether a file that begins with head is what PyTorch writes: a zip whose first
-// record is one of those below, in a folder. It knows older forms, and a pickle without a zip, too, which Open refuses
-// with advice.
+// record is one of those below, in a folder. It knows older forms too, and a pickle without a zip,
+// which Open refuses with advice.
 func Sniff(head []byte) bool {
 	if old(head) != "" {
 		return true
@@ -387,8 +387,8 @@ func checkNumPy(name string, a *ndarray) (array.Info, error) {
 	return info, nil
 }
 
-// Open makes an array to read from. The check sum of a tensor's record is compared the first time, so that
-// reading at any row afterwards reads what was written.
+// Open makes an array to read from. The check sum of a tensor's record is compared the first time,
+// so that reading at any row afterwards reads what was written.
 func (f *file) Open(name string) (array.Array, error) {
 	i := slices.IndexFunc(f.infos, func(a array.Info) bool { return a.Name == name })
 	if i < 0 {

@@ -51,9 +51,6 @@ types = [torch.bool, torch.int8, torch.uint8, torch.int16, torch.int32, torch.in
 torch.save({str(t).removeprefix("torch."): label.to(t) for t in types}, "torch_types.pt")
 
 torch.save(x, "torch_tensor.pt")
-torch.serialization.set_crc32_options(False)
-torch.save(x, "torch_nocrc.pt")
-torch.serialization.set_crc32_options(True)
 
 # What is refused.
 torch.save(model, "bad_module.pt")

@@ -19,9 +19,9 @@ type Group struct {
 // labels are the names of columns that hold classes.
 var labels = []string{"label", "labels", "y", "target"}
 
-// Groups puts columns of numbers, given by their names, together: the label columns apart, the others side by
-// side as "features", or every one apart. With LabelColumns set the first or last of all are
-// joined as "labels".
+// Groups puts columns of numbers, given by their names, together: the label columns apart, the
+// others side by side as "features", or every one apart. With LabelColumns set the first or last
+// of all are joined as "labels".
 func Groups(names []string, apart bool, o array.Options) ([]Group, error) {
 	lo, hi, err := labelColumns(o.LabelColumns, len(names))
 	if err != nil {
@@ -78,8 +78,8 @@ func labelColumns(s string, columns int) (lo, hi int, err error) {
 	return columns - n, columns, nil
 }
 
-// Free says whether the name of an array is taken already: by a column that is refused, which is then the
-// complaint, or by another one.
+// Free says whether the name of an array is taken already: by a column that is refused, which is
+// then the complaint, or by another one.
 func Free(infos []array.Info, name string) error {
 	for _, a := range infos {
 		switch {
