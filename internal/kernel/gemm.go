@@ -100,12 +100,32 @@ func (s *set[T]) packRight(dst []T, from, to int, trans bool, b []T, ldb, pc, kc
 	}
 }
 
-// A right is a right operand as the tile reads it: kc rows, either packed or B itself.
+// A right is a right operand as the tile reads it: kc rows, either packed or B itself. Where tiles
+// have no masks, an incomplete last panel is packed even then.
 type right[T float] struct {
 	b      []T
 	ldb    int
 	packed bool
+	last   []T
 }
+
+// unpacked is B itself, the n columns from row pc on, with its incomplete last panel packed into edge
+// if need be.
+func (s *set[T]) unpacked(b []T, ldb, pc, kc, n int, edge []T) right[T] {
+	r := right[T]{b: b[pc*ldb:], ldb: ldb}
+	np, last := s.panels(n)
+	from := (np - 1) * s.width()
+	if width := last * s.lanes; !s.masks && from+width > n {
+		for q := range kc {
+			copy(edge[q*width:], r.b[q*ldb+from:q*ldb+n])
+		}
+		r.last = edge
+	}
+	return r
+}
+
+// edgeSize is the space of such an edge.
+func (s *set[T]) edgeSize(kc int) int { return s.widest*s.lanes*kc + slack }
 
 // strip is the number of rows of op(A) that are packed together when A is transposed.
 const strip = 32
@@ -189,6 +209,8 @@ func (s *set[T]) row(left []T, ars, acs, count, n, kc int, alpha T, r right[T], 
 		b, brs := r.b[j:], r.ldb
 		if r.packed {
 			b, brs = r.b[j*kc:], v*s.lanes
+		} else if p == np-1 && r.last != nil {
+			b, brs = r.last, v*s.lanes
 		}
 		s.tile(v, kc, left, ars, acs, b, brs, c[j:], ldc, count, cols, alpha, beta, load)
 	}
@@ -203,14 +225,14 @@ func (s *set[T]) packedSize(n, kc int) int {
 // kc rows stay in the second-level cache.
 func (s *set[T]) direct(transB bool, m, kc, ldb int) bool {
 	var zero T
-	return s.masks && !transB && (m <= 4*s.mr || m <= 256 && kc*ldb*sizeOf(zero) <= 1<<20)
+	return !transB && (m <= 4*s.mr || m <= 256 && kc*ldb*sizeOf(zero) <= 1<<20)
 }
 
 // serial is a whole product on one goroutine, contraction blocks of at most limit.
 func (s *set[T]) serial(transA, transB bool, m, n, k, limit int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
 	nb, kc := blocks(k, limit)
 	direct := s.direct(transB, m, kc, ldb)
-	size := 0
+	size := s.edgeSize(kc)
 	if !direct {
 		size = s.packedSize(min(n, maxColumns), kc)
 	}
@@ -222,8 +244,10 @@ func (s *set[T]) serial(transA, transB bool, m, n, k, limit int, alpha T, a []T,
 		for block := range nb {
 			pc := block * kc
 			length := min(kc, k-pc)
-			r := right[T]{b: b[min(pc*ldb+j, len(b)):], ldb: ldb}
-			if !direct {
+			var r right[T]
+			if direct {
+				r = s.unpacked(b[j:], ldb, pc, length, cols, packed)
+			} else {
 				np, _ := s.panels(cols)
 				at := j
 				if transB {
@@ -292,7 +316,7 @@ func (s *set[T]) byColumns(m, n int) bool {
 func (s *set[T]) shared(transA, transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
 	nb, kc := blocks(k, s.kc)
 	direct := s.direct(transB, m, kc, ldb)
-	size := 0
+	size := s.edgeSize(kc)
 	if !direct {
 		size = s.packedSize(min(n, maxColumns), kc)
 	}
@@ -315,8 +339,10 @@ func (s *set[T]) shared(transA, transB bool, m, n, k int, alpha T, a []T, lda in
 		for block := range nb {
 			pc := block * kc
 			length := min(kc, k-pc)
-			r := right[T]{b: b[min(pc*ldb+j, len(b)):], ldb: ldb}
-			if !direct {
+			var r right[T]
+			if direct {
+				r = s.unpacked(b[j:], ldb, pc, length, cols, packed)
+			} else {
 				at := j
 				if transB {
 					at = j * ldb

@@ -113,24 +113,24 @@ func (p problem[T]) check(t *testing.T, f gemmFunc[T]) {
 	}
 }
 
+// testGemm takes every pair of small sizes for rows and columns, with the length of the contraction,
+// the transposes, scale factors, gaps and alignments going round.
 func testGemm[T float](t *testing.T, f gemmFunc[T]) {
-	sizes := []int{0, 1, 2, 3, 5, 6, 7, 8, 9, 12, 15, 16, 17, 23, 24, 25, 31, 32, 33, 40, 47, 48, 49, 64, 65}
+	largest := 50
 	if testing.Short() {
-		sizes = []int{0, 1, 3, 7, 8, 9, 17, 33, 48, 49}
+		largest = 26
 	}
-	// Every combination of two sizes with a varying third one; the scale factors and gaps vary too.
 	factors := []T{1, 0, -0.5, 2}
 	count := 0
-	for _, m := range sizes {
-		for _, n := range sizes {
+	for m := range largest + 1 {
+		for n := range largest + 1 {
 			count++
-			k := sizes[(count*7)%len(sizes)]
-			for trans := range 4 {
-				alpha, beta := factors[(count/2)%4], factors[(count+trans+1)%4]
-				newProblem[T](trans&1 != 0, trans&2 != 0, m, n, k, count%3, count%16, alpha, beta).check(t, f)
-				newProblem[T](trans&1 != 0, trans&2 != 0, m, k, n, count%2, count%16, 1, 0).check(t, f)
-				newProblem[T](trans&1 != 0, trans&2 != 0, k, m, n, 0, count%16, 1, 1).check(t, f)
+			k := count * 7 % (largest + 1)
+			alpha, beta := factors[count/4%4], factors[count/16%4]
+			if count%3 != 0 {
+				alpha = 1
 			}
+			newProblem[T](count&1 != 0, count&2 != 0, m, n, k, count%3, count%16, alpha, beta).check(t, f)
 		}
 	}
 }
@@ -148,8 +148,8 @@ var largerShapes = []struct {
 	m, n, k int
 }{
 	{"several contraction blocks", 70, 90, 1100},
-	{"rows shared", 300, 130, 530},
-	{"row length a power of two", 64, 1024, 1024},
+	{"rows shared", 290, 70, 530},
+	{"row length a power of two", 17, 1024, 1024},
 	{"long, few rows", 10, 130, 4200},
 	{"long, few columns", 130, 10, 4200},
 	{"long, tiny", 3, 2, 5000},
@@ -176,9 +176,12 @@ func TestWorkersDoNotMatter(t *testing.T) {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 		for _, s := range largerShapes {
 			for trans := range 4 {
+				if trans == 1 || trans == 2 { // the mixed ones take the same paths
+					continue
+				}
 				var want []float32
 				var wantSyrk []float32
-				for _, procs := range []int{1, 2, 3, 8} {
+				for _, procs := range []int{1, 2, 5} {
 					runtime.GOMAXPROCS(procs)
 					p := newProblem[float32](trans&1 != 0, trans&2 != 0, s.m, s.n, s.k, 1, 0, 1, 2)
 					Gemm32(p.transA, p.transB, p.m, p.n, p.k, p.alpha, p.a.s, p.lda, p.b.s, p.ldb, p.beta, p.c.s, p.ldc)
@@ -187,8 +190,8 @@ func TestWorkersDoNotMatter(t *testing.T) {
 					if trans&2 != 0 {
 						n, k = cols, rows
 					}
-					if n > 600 {
-						n = 600
+					if n > 300 {
+						n = 300
 					}
 					c := make([]float32, n*n)
 					Syrk32(trans&2 != 0, n, k, p.a.s, p.lda, c, n)
@@ -258,7 +261,7 @@ func testSyrk[T float](t *testing.T, f func(trans bool, n, k int, a []T, lda int
 func TestSyrk(t *testing.T) {
 	atEveryLevel(t, func(t *testing.T) {
 		for n := range 70 {
-			for i, k := range []int{0, 1, 7, 33} {
+			for i, k := range []int{0, 1, 19} {
 				testSyrk(t, Syrk32, n, k, (n+i)%3, n%16, n&1 != 0)
 				testSyrk(t, Syrk64, n, k, (n+i)%3, n%16, n&1 == 0)
 			}
