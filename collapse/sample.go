@@ -25,6 +25,7 @@ type sample struct {
 	class  *classifier       // nil without weights for this layer
 
 	within, between float64 // tr Sigma_W, tr Sigma_B
+	largest         float64 // entry of the pivoted means, in size
 	rank            int     // eigenvalues of Sigma_B above the cut
 	route           route
 	precision       string
@@ -86,7 +87,7 @@ func begin(ctx context.Context, o *Options, split *features.Split, scan moments.
 		removeMean(m, s.k, s.d) // of what rounding left
 	}
 	s.means = geometry.New(s.k, s.d, m)
-	s.within, s.between = sum.Within(), s.means.Square()/float64(s.k)
+	s.within, s.between, s.largest = sum.Within(), s.means.Square()/float64(s.k), sum.MaxAbsMean()
 	return s, state.Nonfinite(), nil
 }
 
@@ -183,7 +184,7 @@ func (s *sample) needBetween() Reason {
 	if s.k < 2 {
 		return NeedsTwoClasses
 	}
-	big := max(s.sum.MaxAbsMean(), math.Sqrt(s.within), 1e-300)
+	big := max(s.largest, math.Sqrt(s.within), 1e-300)
 	if s.between <= 1e-13*big*(1e-13*big) {
 		return BetweenZero
 	}

@@ -224,6 +224,8 @@ type rowWorker[T real] struct {
 	block    []T       // t of the block's rows so far (OfScores, OfRows)
 	nearest  []T       // t about the nearest mean (Weak)
 	filled   int       // rows in block
+	matrix   []float64 // t t^T of some rows
+	narrow   []float32 // the same, in float32
 }
 
 func (w *rowWorker[T]) begin() {
@@ -233,37 +235,45 @@ func (w *rowWorker[T]) begin() {
 		}
 		w.wide = make([]float64, w.d)
 	}
-	w.sums, w.filled = newSums(w.Plan), 0
-	w.block, w.nearest = w.block[:0], w.nearest[:0]
+	w.sums = newSums(w.Plan)
 }
 
 func (w *rowWorker[T]) end() *Sums {
-	if w.Moments != OnAxes {
-		gram(w.sums.Moments, w.block, w.filled, w.width(), w.Exact)
-		if w.Weak {
-			gram(w.sums.Weak, w.nearest, w.filled, w.width(), w.Exact)
-		}
-	}
+	w.flush()
 	return w.sums
 }
 
-// gram writes the sum of t t^T over the rows of a matrix.
-func gram[T real](dst []float64, rows []T, n, width int, exact bool) {
-	if n == 0 {
-		return
+// momentRows is how many rows' t are kept before their products are added up.
+const momentRows = 1024
+
+// flush adds up t t^T over the rows kept.
+func (w *rowWorker[T]) flush() {
+	if w.filled > 0 {
+		w.gram(w.sums.Moments, w.block)
+		if w.Weak {
+			w.gram(w.sums.Weak, w.nearest)
+		}
 	}
+	w.block, w.nearest, w.filled = w.block[:0], w.nearest[:0], 0
+}
+
+// gram adds the sum of t t^T over the rows of a matrix.
+func (w *rowWorker[T]) gram(dst []float64, rows []T) {
+	width, n := w.width(), w.filled
 	wide, isWide := any(rows).([]float64)
-	if narrow, ok := any(rows).([]float32); ok && exact {
+	w.matrix = resize(w.matrix, width*width)
+	if narrow, ok := any(rows).([]float32); ok && w.Exact {
 		wide, isWide = make([]float64, len(narrow)), true
 		kernel.Widen(wide, narrow)
 	}
 	if isWide {
-		kernel.Syrk64(true, width, n, wide, width, dst, width)
-		return
+		kernel.Syrk64(true, width, n, wide, width, w.matrix, width)
+	} else {
+		w.narrow = resize(w.narrow, width*width)
+		kernel.Syrk32(true, width, n, any(rows).([]float32), width, w.narrow, width)
+		kernel.Widen(w.matrix, w.narrow)
 	}
-	c := make([]float32, width*width)
-	kernel.Syrk32(true, width, n, any(rows).([]float32), width, c, width)
-	kernel.Widen(dst, c)
+	kernel.Add64(dst, w.matrix)
 }
 
 func resize[T any](v []T, n int) []T {
@@ -473,6 +483,12 @@ func (w *rowWorker[T]) moments(i int, s, p []T, near int) {
 			w.sums.Moments[j] += float64(v) * float64(v)
 		}
 	} else {
+		if w.filled == momentRows {
+			w.flush()
+		}
+		if cap(w.block) == 0 {
+			w.block = make([]T, 0, momentRows*width)
+		}
 		w.block = append(w.block, t...)
 		w.filled++
 	}

@@ -185,8 +185,15 @@ func newBench[T real](p *Plan) *bench[T] {
 
 	if p.Weights != nil {
 		w := p.Weights
-		at := make([]float64, (k+1)*b.kw) // the last row, at the centre, is 0
-		kernel.Gemm64(false, true, k, b.kw, d, 1, p.Means, d, w.Centred, d, 0, at, b.kw)
+		// Bases are rounded to the size of the offset, so what they stand for is taken from them again.
+		from := make([]float64, (k+1)*d)
+		for i := range k + 1 {
+			row := from[i*d : (i+1)*d]
+			kernel.Diff64(row, b.bases[i*d:(i+1)*d], s.Pivot)
+			kernel.Axpy64(row, -1, p.Centre)
+		}
+		at := make([]float64, (k+1)*b.kw)
+		kernel.Gemm64(false, true, k+1, b.kw, d, 1, from, d, w.Centred, d, 0, at, b.kw)
 		b.cosines = convert[T](at)
 		for i := range k + 1 {
 			row := at[i*b.kw : (i+1)*b.kw]

@@ -10,7 +10,7 @@ import (
 
 // BlockRows is the number of rows of a block. Sums are formed within blocks, row after row, and
 // then across blocks in the order of their positions, so they do not depend on the number of goroutines.
-const BlockRows = 2048
+const BlockRows = 4096
 
 // A Visitor takes the rows of one block after another. It is used by one goroutine at a time.
 type Visitor interface {

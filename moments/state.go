@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/collapsar/collapsar/features"
 	"github.com/collapsar/collapsar/internal/kernel"
@@ -79,7 +80,7 @@ func (s *State) Add(b *features.Batch) error {
 		part := rowsOf(b, i, n)
 		s.bad.add(s.open.add(&part, s.next))
 		if s.pivot == nil && len(s.open.classes) > 0 {
-			s.pivot = slices.Clone(s.open.origin(0))
+			s.pivot = slices.Clone(s.open.origin[:s.dim])
 		}
 		i, s.next = i+n, s.next+int64(n)
 		if s.next%BlockRows == 0 {
@@ -92,7 +93,7 @@ func (s *State) Add(b *features.Batch) error {
 // close makes the open block part of the forest.
 func (s *State) close(index int64) {
 	if s.open != nil && len(s.open.classes) > 0 {
-		s.forest.add(node{0, index}, s.open.table(s.pivot))
+		s.forest.add(node{0, index}, s.open.finish(s.pivot, nil))
 	}
 	s.open = nil
 }
@@ -124,7 +125,14 @@ func Collect(ctx context.Context, split *features.Split, o ScanOptions) (*State,
 		return nil, err
 	}
 	s := NewShard(split.Dim, pivot, int64(split.Rows))
-	err = Scan(ctx, split, o, func() Visitor { return &collector{state: s} })
+	var tables spare
+	s.forest.merge = func(a, b *table) *table {
+		mergeTables(a, b)
+		tables.put(b)
+		return a
+	}
+	err = Scan(ctx, split, o, func() Visitor { return &collector{state: s, spare: &tables} })
+	s.forest.merge = mergeTables
 	if err != nil {
 		return nil, err
 	}
@@ -157,6 +165,7 @@ func firstNonfinite(row []float64) int {
 
 type collector struct {
 	state *State
+	spare *spare
 	block *block
 	index int64
 	bad   Nonfinite
@@ -166,7 +175,6 @@ func (c *collector) Begin(index int) {
 	if c.block == nil {
 		c.block = newBlock(c.state.dim)
 	}
-	c.block.reset()
 	c.index, c.bad = int64(index), Nonfinite{}
 }
 
@@ -182,51 +190,140 @@ func (c *collector) End() {
 		s.forest.mu.Unlock()
 	}
 	if len(c.block.classes) > 0 {
-		s.forest.add(node{0, c.index}, c.block.table(s.pivot))
+		s.forest.add(node{0, c.index}, c.block.finish(s.pivot, c.spare.get(s.dim)))
 	}
 }
 
-// A block accumulates rows about the first row of their class within the block: a point no further from the
-// mean than the class is wide, so that neither the mean nor the scatter loses digits.
-type block struct {
+// A table is the statistics of a range of rows: a line for every class in it, in order of appearance.
+type table struct {
 	dim     int
 	index   index
 	classes []int64
 	count   []int64
-	zero    []int64
-	sq      []float64 // sum |x - origin|^2
-	square  []float64 // sum |x|^2
-	data    []float64 // for each class: origin, sum of x - origin, sum of x/|x|
-	rowBuf  []float64
+	zero    []int64   // rows that are 0 throughout
+	m2      []float64 // sum |h - mu_c|^2
+	square  []float64 // sum |h|^2
+	mean    []float64 // classes x dim, less the pivot
+	unit    []float64 // classes x dim, sum of h/|h|
 }
 
-func newBlock(dim int) *block { return &block{dim: dim, rowBuf: make([]float64, dim)} }
+func newTable(dim int) *table { return &table{dim: dim} }
 
-func (b *block) reset() {
-	b.index.reset()
-	b.classes, b.count, b.zero = b.classes[:0], b.count[:0], b.zero[:0]
-	b.sq, b.square, b.data = b.sq[:0], b.square[:0], b.data[:0]
-}
+func (t *table) row(m []float64, i int) []float64 { return m[i*t.dim : (i+1)*t.dim] }
 
-func (b *block) origin(c int) []float64 { return b.data[3*c*b.dim:][:b.dim] }
-func (b *block) sum(c int) []float64    { return b.data[(3*c+1)*b.dim:][:b.dim] }
-func (b *block) unit(c int) []float64   { return b.data[(3*c+2)*b.dim:][:b.dim] }
-
-// class finds or makes the place of a label.
-func (b *block) class(label int64) (c int, isNew bool) {
-	if c, ok := b.index.get(label); ok {
-		return int(c), false
+// line finds or makes the line of a class.
+func (t *table) line(label int64) (i int, isNew bool) {
+	if i, ok := t.index.get(label); ok {
+		return int(i), false
 	}
-	c = len(b.classes)
-	b.index.set(label, int32(c))
-	b.classes = append(b.classes, label)
-	b.count, b.zero = append(b.count, 0), append(b.zero, 0)
-	b.sq, b.square = append(b.sq, 0), append(b.square, 0)
-	n := len(b.data)
-	b.data = slices.Grow(b.data, 3*b.dim)[:n+3*b.dim]
-	clear(b.data[n:])
-	return c, true
+	i = len(t.classes)
+	t.index.set(label, int32(i))
+	t.classes = append(t.classes, label)
+	t.count, t.zero = append(t.count, 0), append(t.zero, 0)
+	t.m2, t.square = append(t.m2, 0), append(t.square, 0)
+	t.mean, t.unit = extend(t.mean, t.dim), extend(t.unit, t.dim)
+	return i, true
 }
+
+// extend lengthens v by n zeros.
+func extend(v []float64, n int) []float64 {
+	old := len(v)
+	v = slices.Grow(v, n)[:old+n]
+	clear(v[old:])
+	return v
+}
+
+// rebase moves the means from one pivot to another.
+func (t *table) rebase(from, to []float64) {
+	if slices.Equal(from, to) {
+		return
+	}
+	shift := make([]float64, t.dim)
+	kernel.Diff64(shift, from, to)
+	for i := range t.classes {
+		kernel.Add64(t.row(t.mean, i), shift)
+	}
+}
+
+// mergeTables adds the right range to the left one, class by class:
+// D = mu_b - mu_a, mu = mu_a + D n_b/n, M2 = M2_a + M2_b + |D|^2 n_a n_b/n.
+func mergeTables(a, b *table) *table {
+	diff := make([]float64, a.dim)
+	for j, label := range b.classes {
+		i, _ := a.line(label)
+		na, nb := float64(a.count[i]), float64(b.count[j])
+		n := na + nb
+		mean := a.row(a.mean, i)
+		sq := kernel.Diff64(diff, b.row(b.mean, j), mean)
+		if na == 0 {
+			copy(mean, b.row(b.mean, j))
+		} else {
+			kernel.Axpy64(mean, nb/n, diff)
+		}
+		a.m2[i] += b.m2[j] + float64(sq*(na*nb/n))
+		a.square[i] += b.square[j]
+		a.count[i] += b.count[j]
+		a.zero[i] += b.zero[j]
+		kernel.Add64(a.row(a.unit, i), b.row(b.unit, j))
+	}
+	return a
+}
+
+// pick is a copy with the classes in a given order.
+func (t *table) pick(classes []int64) *table {
+	out := newTable(t.dim)
+	for _, label := range classes {
+		j, _ := t.index.get(label)
+		i, _ := out.line(label)
+		out.count[i], out.zero[i], out.m2[i], out.square[i] = t.count[j], t.zero[j], t.m2[j], t.square[j]
+		copy(out.row(out.mean, i), t.row(t.mean, int(j)))
+		copy(out.row(out.unit, i), t.row(t.unit, int(j)))
+	}
+	return out
+}
+
+// reset empties the table and keeps its memory.
+func (t *table) reset() {
+	t.index.reset()
+	t.classes, t.count, t.zero = t.classes[:0], t.count[:0], t.zero[:0]
+	t.m2, t.square, t.mean, t.unit = t.m2[:0], t.square[:0], t.mean[:0], t.unit[:0]
+}
+
+// spare tables are used again: fresh memory for K x d numbers a block costs as much as filling it.
+type spare struct {
+	mu     sync.Mutex
+	tables []*table
+}
+
+func (s *spare) put(t *table) {
+	t.reset()
+	s.mu.Lock()
+	s.tables = append(s.tables, t)
+	s.mu.Unlock()
+}
+
+func (s *spare) get(dim int) *table {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.tables)
+	if n == 0 {
+		return newTable(dim)
+	}
+	t := s.tables[n-1]
+	s.tables = s.tables[:n-1]
+	return t
+}
+
+// A block accumulates rows about the first row of their class within the block: a point no further from the
+// mean than the class is wide, so that neither the mean nor the scatter loses digits. While rows come in, mean holds
+// the sum of x - origin, and m2 that of its squares.
+type block struct {
+	*table
+	origin []float64 // classes x dim
+	row64  []float64
+}
+
+func newBlock(dim int) *block { return &block{table: newTable(dim), row64: make([]float64, dim)} }
 
 // add takes rows and returns the ones it left out. first is the index of the first row. Rows without labels are one class.
 func (b *block) add(x *features.Batch, first int64) (bad Nonfinite) {
@@ -242,10 +339,10 @@ func (b *block) add(x *features.Batch, first int64) (bad Nonfinite) {
 			square = kernel.SumSquares32(x32)
 		}
 		if math.IsInf(square, 0) || math.IsNaN(square) {
-			copy(b.rowBuf, x64)
-			kernel.Widen(b.rowBuf[:len(x32)], x32)
-			if j := firstNonfinite(b.rowBuf); j >= 0 {
-				bad.add(Nonfinite{1, []Cell{{first + int64(i), j, b.rowBuf[j]}}})
+			copy(b.row64, x64)
+			kernel.Widen(b.row64[:len(x32)], x32)
+			if j := firstNonfinite(b.row64); j >= 0 {
+				bad.add(Nonfinite{1, []Cell{{first + int64(i), j, b.row64[j]}}})
 				continue
 			}
 		}
@@ -253,10 +350,11 @@ func (b *block) add(x *features.Batch, first int64) (bad Nonfinite) {
 		if x.Labels != nil {
 			label = x.Labels[i]
 		}
-		c, isNew := b.class(label)
+		c, isNew := b.line(label)
 		if isNew {
-			copy(b.origin(c), x64)
-			kernel.Widen(b.origin(c)[:len(x32)], x32)
+			b.origin = slices.Grow(b.origin[:c*b.dim], b.dim)[:(c+1)*b.dim]
+			copy(b.row(b.origin, c), x64)
+			kernel.Widen(b.row(b.origin, c)[:len(x32)], x32)
 		}
 		b.count[c]++
 		b.square[c] += square
@@ -266,128 +364,29 @@ func (b *block) add(x *features.Batch, first int64) (bad Nonfinite) {
 		} else {
 			b.zero[c]++
 		}
+		sum, origin, unit := b.row(b.mean, c), b.row(b.origin, c), b.row(b.unit, c)
 		if x64 != nil {
-			b.sq[c] += kernel.AddDiff64(b.sum(c), x64, b.origin(c))
-			kernel.Axpy64(b.unit(c), scale, x64)
+			b.m2[c] += kernel.AddDiff64(sum, x64, origin)
+			kernel.Axpy64(unit, scale, x64)
 		} else {
-			b.sq[c] += kernel.AddDiff32(b.sum(c), x32, b.origin(c))
-			kernel.Axpy32(b.unit(c), scale, x32)
+			b.m2[c] += kernel.AddDiff32(sum, x32, origin)
+			kernel.Axpy32(unit, scale, x32)
 		}
 	}
 	return bad
 }
 
-// table is the block's statistics about the pivot, classes in increasing order.
-func (b *block) table(pivot []float64) *table {
-	t := newTable(b.dim, len(b.classes))
-	copy(t.classes, b.classes)
-	slices.Sort(t.classes)
-	for i, label := range t.classes {
-		c32, _ := b.index.get(label)
-		c := int(c32)
-		n := float64(b.count[c])
-		mean, origin, sum := t.row(t.mean, i), b.origin(c), b.sum(c)
-		t.count[i], t.zero[i], t.square[i] = b.count[c], b.zero[c], b.square[c]
-		t.m2[i] = max(0, b.sq[c]-kernel.SumSquares64(sum)/n)
-		kernel.Diff64(mean, origin, pivot)
-		kernel.Axpy64(mean, 1/n, sum)
-		copy(t.row(t.unit, i), b.unit(c))
+// finish hands the table over, its means about the pivot. The block goes on with another, empty one.
+func (b *block) finish(pivot []float64, next *table) *table {
+	t := b.table
+	for c := range t.classes {
+		n := float64(t.count[c])
+		mean, origin := t.row(t.mean, c), t.row(b.origin, c)
+		t.m2[c] = max(0, t.m2[c]-kernel.SumSquares64(mean)/n)
+		kernel.Scale64(mean, 1/n)
+		kernel.Diff64(b.row64, origin, pivot)
+		kernel.Add64(mean, b.row64)
 	}
+	b.table = next
 	return t
-}
-
-// A table is the statistics of a range of rows: a line for every class in it.
-type table struct {
-	dim     int
-	classes []int64 // increasing
-	count   []int64
-	zero    []int64   // rows that are 0 throughout
-	m2      []float64 // sum |h - mu_c|^2
-	square  []float64 // sum |h|^2
-	mean    []float64 // classes x dim, less the pivot
-	unit    []float64 // classes x dim, sum of h/|h|
-}
-
-func newTable(dim, classes int) *table {
-	return &table{
-		dim: dim, classes: make([]int64, classes), count: make([]int64, classes), zero: make([]int64, classes),
-		m2: make([]float64, classes), square: make([]float64, classes),
-		mean: make([]float64, classes*dim), unit: make([]float64, classes*dim),
-	}
-}
-
-func (t *table) row(m []float64, i int) []float64 { return m[i*t.dim : (i+1)*t.dim] }
-
-// rebase moves the means from one pivot to another.
-func (t *table) rebase(from, to []float64) {
-	if slices.Equal(from, to) {
-		return
-	}
-	shift := make([]float64, t.dim)
-	kernel.Diff64(shift, from, to)
-	for i := range t.classes {
-		kernel.Add64(t.row(t.mean, i), shift)
-	}
-}
-
-// mergeTables merges the right range into the left one. Either may be used for the result.
-func mergeTables(a, b *table) *table {
-	classes := union(a.classes, b.classes)
-	out := a
-	if len(classes) != len(a.classes) {
-		out = newTable(a.dim, len(classes))
-		copy(out.classes, classes)
-	}
-	ia, ib := 0, 0
-	diff := make([]float64, a.dim)
-	for i, label := range classes {
-		inA := ia < len(a.classes) && a.classes[ia] == label
-		inB := ib < len(b.classes) && b.classes[ib] == label
-		if inA {
-			if out != a {
-				out.set(i, a, ia)
-			}
-			ia++
-		}
-		if inB {
-			if inA {
-				out.combine(i, b, ib, diff)
-			} else {
-				out.set(i, b, ib)
-			}
-			ib++
-		}
-	}
-	return out
-}
-
-func (t *table) set(i int, from *table, j int) {
-	t.count[i], t.zero[i], t.m2[i], t.square[i] = from.count[j], from.zero[j], from.m2[j], from.square[j]
-	copy(t.row(t.mean, i), from.row(from.mean, j))
-	copy(t.row(t.unit, i), from.row(from.unit, j))
-}
-
-// combine adds line j of b to line i: D = mu_b - mu_a, mu = mu_a + D n_b/n, M2 = M2_a + M2_b + |D|^2 n_a n_b/n.
-func (t *table) combine(i int, b *table, j int, diff []float64) {
-	na, nb := float64(t.count[i]), float64(b.count[j])
-	n := na + nb
-	mean := t.row(t.mean, i)
-	sq := kernel.Diff64(diff, b.row(b.mean, j), mean)
-	kernel.Axpy64(mean, nb/n, diff)
-	t.m2[i] += b.m2[j] + float64(sq*(na*nb/n))
-	t.square[i] += b.square[j]
-	t.count[i] += b.count[j]
-	t.zero[i] += b.zero[j]
-	kernel.Add64(t.row(t.unit, i), b.row(b.unit, j))
-}
-
-// union merges two increasing lists.
-func union(a, b []int64) []int64 {
-	if slices.Equal(a, b) {
-		return a
-	}
-	out := make([]int64, 0, len(a)+len(b))
-	out = append(append(out, a...), b...)
-	slices.Sort(out)
-	return slices.Compact(out)
 }

@@ -2,6 +2,7 @@ package moments
 
 import (
 	"math"
+	"slices"
 
 	"github.com/collapsar/collapsar/internal/kernel"
 )
@@ -22,10 +23,11 @@ type Summary struct {
 
 // Summary finishes the state, which stays as it is and can take more rows.
 func (s *State) Summary() *Summary {
-	t := s.forest.fold(newTable(s.dim, 0)) // merging into a new table leaves the trees alone
+	t := s.forest.fold(newTable(s.dim)) // merging into a new table leaves the trees alone
 	if s.open != nil && len(s.open.classes) > 0 {
-		t = mergeTables(t, s.open.table(s.pivot))
+		t = mergeTables(t, s.open.copy().finish(s.pivot, nil))
 	}
+	t = t.pick(slices.Sorted(slices.Values(t.classes)))
 	out := &Summary{
 		Dim: s.dim, Classes: t.classes, Count: t.count, Zero: t.zero, Scatter: t.m2, Square: t.square,
 		Pivot: s.pivot, Mean: t.mean, Unit: t.unit,
@@ -35,6 +37,11 @@ func (s *State) Summary() *Summary {
 		kernel.Scale64(t.row(t.unit, i), 1/float64(n))
 	}
 	return out
+}
+
+// copy is the block so far, to be finished while the block goes on.
+func (b *block) copy() *block {
+	return &block{table: b.pick(b.classes), origin: slices.Clone(b.origin), row64: make([]float64, b.dim)}
 }
 
 // Absolute is mu_c: the pivot added back, K x d.
