@@ -42,14 +42,14 @@ var duality = []Metric{
 			if s.class == nil {
 				return undefined(NeedsClassifier)
 			}
-			return number(norm(s.class.atPivot))
+			return number(norm(s.class.atCentre))
 		}},
 	{ID: "nc3_bias_centred", Name: "the same less their mean", Formula: "|v - mean v|, v = W mu_G + b", Source: "this project", ideal: zero,
 		eval: func(s *sample) Value {
 			if s.class == nil {
 				return undefined(NeedsClassifier)
 			}
-			return number(math.Sqrt(variance(s.class.atPivot) * float64(s.class.Classes)))
+			return number(math.Sqrt(variance(s.class.atCentre) * float64(s.class.Classes)))
 		}},
 	{ID: "nc3_scale", Name: "norm of W against that of M", Formula: "|W|_F / |M|_F", Source: "this project",
 		eval: dual(func(s *sample) Value { return number(s.class.present.Frobenius() / s.means.Frobenius()) })},

@@ -38,10 +38,10 @@ type sample struct {
 // classifier is W, b and what is made of them.
 type classifier struct {
 	*features.Classifier
-	all     *geometry.Vectors // rows of W
-	centred *geometry.Vectors // rows less their mean
-	present *geometry.Vectors // rows of the present classes
-	atPivot []float64         // W (pivot + mu_G) + b
+	all      *geometry.Vectors // rows of W
+	centred  *geometry.Vectors // rows less their mean
+	present  *geometry.Vectors // rows of the present classes
+	atCentre []float64         // W mu_G + b
 }
 
 // testSample is the test rows, by their own means and against the training means.
@@ -113,13 +113,27 @@ func (s *sample) use(c *features.Classifier) {
 		rows = append(rows, cl.all.Row(int(label))...)
 	}
 	cl.present = geometry.New(s.k, s.d, rows)
-	centre := slices.Clone(s.centre)
-	kernel.Add64(centre, s.sum.Pivot)
-	cl.atPivot = slices.Clone(c.Bias)
-	for k := range cl.atPivot {
-		cl.atPivot[k] += kernel.Dot64(cl.all.Row(k), centre)
+	cl.atCentre = make([]float64, c.Classes)
+	for k := range cl.atCentre {
+		w := cl.all.Row(k)
+		cl.atCentre[k] = preciseDot(w, s.sum.Pivot, c.Bias[k]) + kernel.Dot64(w, s.centre)
 	}
 	s.class = cl
+}
+
+// preciseDot is x.y + c as if in twice the precision, rounded once (Ogita, Rump, Oishi 2005): a large
+// offset of the features and the bias that makes up for it cancel here.
+func preciseDot(x, y []float64, c float64) float64 {
+	sum, low := c, 0.0
+	for i, v := range x {
+		p := v * y[i]
+		low += math.FMA(v, y[i], -p)
+		s := sum + p
+		z := s - sum
+		low += (sum - (s - z)) + (p - z)
+		sum = s
+	}
+	return sum + low
 }
 
 // double decides the precision of the products of the second pass: float64 where the input has it, or where it costs little.
@@ -147,12 +161,7 @@ func (s *sample) plan(classify bool) *moments.Plan {
 		c := s.class
 		p.Weights = &moments.Weights{
 			Classes: c.Classes, Centred: c.centred.Data, Norm: c.centred.Norms(), Cosines: c.centred.Directed(),
-			AtPivot: make([]float64, c.Classes),
-		}
-		centre := slices.Clone(s.centre)
-		kernel.Add64(centre, s.sum.Pivot)
-		for k := range p.Weights.AtPivot {
-			p.Weights.AtPivot[k] = c.Bias[k] + kernel.Dot64(c.centred.Row(k), centre)
+			AtCentre: c.atCentre,
 		}
 	}
 	return p

@@ -19,11 +19,11 @@ const (
 // Weights are a classifier's, and what of them the second pass uses. Adding one vector to all rows
 // of W changes no difference of logits, so the rows are taken less their mean: that costs no digits when they have a large part in common.
 type Weights struct {
-	Classes int       // rows of W
-	Centred []float64 // Classes x d, w_k less the mean row
-	Norm    []float64 // Classes, the norms of those rows
-	AtPivot []float64 // Classes, (w_k - mean row).(pivot + mu_G) + b_k
-	Cosines bool      // rows all have a direction: find cosine margins
+	Classes  int       // rows of W
+	Centred  []float64 // Classes x d, w_k less the mean row
+	Norm     []float64 // Classes, the norms of those rows
+	AtCentre []float64 // Classes, logits at the global mean
+	Cosines  bool      // rows all have a direction: find cosine margins
 }
 
 // Plan is what a second pass measures against: the finished first pass of the training rows and what was
@@ -70,7 +70,7 @@ func (p *Plan) check() error {
 	ok := len(p.Centre) == d && len(p.Means) == k*d && len(p.Gram) == k*k &&
 		(p.Moments != OnAxes || len(p.Axes) == p.Rank*d) &&
 		(p.Weights == nil || len(p.Weights.Centred) == p.Weights.Classes*d && len(p.Weights.Norm) == p.Weights.Classes &&
-			len(p.Weights.AtPivot) == p.Weights.Classes)
+			len(p.Weights.AtCentre) == p.Weights.Classes)
 	if !ok {
 		return fmt.Errorf("moments: parts of the plan do not fit %d classes x %d dimensions", k, d)
 	}
@@ -197,7 +197,7 @@ func newBench[T real](p *Plan) *bench[T] {
 		b.cosines = convert[T](at)
 		for i := range k + 1 {
 			row := at[i*b.kw : (i+1)*b.kw]
-			kernel.Add64(row, w.AtPivot)
+			kernel.Add64(row, w.AtCentre)
 			shift := row[0] // logits matter by their differences: keep them small
 			if i < k && s.Classes[i] >= 0 && s.Classes[i] < int64(b.kw) {
 				shift = row[s.Classes[i]]
