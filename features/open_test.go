@@ -12,7 +12,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -314,17 +313,6 @@ func TestRefused(t *testing.T) {
 				t.Errorf("listing: %v", l.Err)
 			}
 		})
-	}
-}
-
-// A pipe is not opened: that would wait for a writer.
-func TestPipe(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "pipe")
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
-		t.Skip(err)
-	}
-	if _, err := Open(path, Options{}); !errors.Is(err, Unreadable) {
-		t.Error(err)
 	}
 }
 

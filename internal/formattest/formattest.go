@@ -211,15 +211,18 @@ func cut(t *testing.T, f Format, c Case) {
 // lengths is all, or for a large file those near both ends and some between.
 func lengths(n int) func(func(int) bool) {
 	return func(yield func(int) bool) {
-		step := max(1, n/512)
+		near, step := 256, max(1, n/512)
+		if testing.Short() {
+			near, step = 32, max(1, n/64)
+		}
 		for i := 0; i < n; {
 			if !yield(i) {
 				return
 			}
-			if i < 256 || i >= n-256 {
+			if i < near || i >= n-near {
 				i++
 			} else {
-				i = min(i+step, max(i+1, n-256))
+				i = min(i+step, max(i+1, n-near))
 			}
 		}
 	}
@@ -232,7 +235,11 @@ func damaged(t *testing.T, f Format, c Case) {
 	}
 	rng := rand.New(rand.NewPCG(7, uint64(len(c.Data))))
 	data := make([]byte, len(c.Data))
-	for i := range 1000 {
+	times := 1000
+	if testing.Short() {
+		times = 100
+	}
+	for i := range times {
 		copy(data, c.Data)
 		at := make([]int, 1+rng.IntN(3))
 		for j := range at {
