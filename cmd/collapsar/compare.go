@@ -19,11 +19,13 @@ func newCompare(u *ui) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "compare A B [C...]",
 		Short: "Measure files or trajectories side by side",
-		Long: `Compare measures two or more files and prints them side by side, a column each, and which of them is closer to
-perfect collapse. An argument may also be a directory or a quoted glob: a trajectory, of which the last step is
+		Long: `Compare measures two or more files and prints them side by side, a column
+each, and which of them is closer to perfect collapse. An argument may also
+be a directory or a quoted glob: a trajectory, of which the last step is
 compared, and the way there is drawn.
 
-Layers are paired by position; where files have different numbers of layers, their last ones are compared.`,
+Layers are paired by position; where files have different numbers of layers,
+their last ones are compared.`,
 		Example: `  collapsar compare sgd.npz adam.npz
   collapsar compare run1/ run2/ run3/
   collapsar compare 'sgd/*.npz' 'adam/*.npz' --metrics 'nc*' --json`,
@@ -179,7 +181,12 @@ func compareText(p *page, metrics []collapse.Metric, sides []*side) {
 	t.write(p)
 	for _, pair := range pairings(sides) {
 		p.WriteByte('\n')
-		comparisonTable(metrics, pair).write(p)
+		t := comparisonTable(metrics, pair)
+		hidden := slices.DeleteFunc(t.fit(p), func(head string) bool { return head == "" })
+		t.write(p)
+		if len(hidden) > 0 {
+			p.wrapped(dim, 2, "a wider terminal or --json shows "+strings.Join(hidden, ", "))
+		}
 		writeMissing(p, metrics, pair.results, letters(len(sides)))
 	}
 	compareWays(p, metrics, sides)

@@ -15,8 +15,8 @@ func newInspect(u *ui) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect FILE|DIRECTORY|GLOB...",
 		Short: "Show what files hold, and what measure would take for what",
-		Long: `Inspect lists the arrays of a file with their types and shapes, and the part that each would play
-in a measurement. It reads headers only.`,
+		Long: `Inspect lists the arrays of a file with their types and shapes, and the part
+that each would play in a measurement. It reads headers only.`,
 		Example: `  collapsar inspect run.npz
   collapsar inspect model.pt --features penultimate
   collapsar inspect checkpoints/ --json`,

@@ -41,7 +41,7 @@ func main() {
 func run(u *ui, args []string) (status int) {
 	defer func() {
 		if p := recover(); p != nil {
-			u.line.Stop()
+			u.line.Load().Stop()
 			u.errorLine(fmt.Errorf("internal: %v; this is a mistake in collapsar, please report it", p))
 			u.stderr.Write(debug.Stack())
 			status = statusFailed
@@ -51,7 +51,7 @@ func run(u *ui, args []string) (status int) {
 	leave := context.AfterFunc(ctx, func() {
 		release() // a second signal kills
 		time.Sleep(900 * time.Millisecond)
-		u.line.Stop()
+		u.line.Load().Stop()
 		u.errorLine(errInterrupted)
 		os.Exit(statusFailed)
 	})
@@ -60,7 +60,7 @@ func run(u *ui, args []string) (status int) {
 		err = errInterrupted
 	}
 	release()
-	u.line.Stop()
+	u.line.Load().Stop()
 
 	switch {
 	case err == nil, errors.Is(err, errThreshold), errors.Is(err, errPartial):

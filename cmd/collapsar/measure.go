@@ -18,18 +18,19 @@ func newMeasure(u *ui) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "measure FILE|DIRECTORY|GLOB...",
 		Short: "Measure how far features have collapsed",
-		Long: `Measure prints the metrics of neural collapse of a file: of every layer that it holds.
+		Long: `Measure prints the metrics of neural collapse of a file: of every layer that
+it holds.
 
-Several files, a directory or a glob are a trajectory: a line for every file, in natural order. The step
-is the last number in a file's name.
+Several files, a directory or a glob are a trajectory: a line for every file,
+in natural order. The step is the last number in a file's name.
 
-The exit status is 0 when all is well, 1 when a file failed, 2 for wrong usage, and 99 when a result did not meet
-a --threshold.`,
+The exit status is 0 when all is well, 1 when a file failed, 2 for wrong
+usage, and 99 when a result did not meet a --threshold.`,
 		Example: `  collapsar measure run.npz
   collapsar measure run.npz --metrics 'nc1*,nc2_etf' --per-class
   collapsar measure checkpoints/ --csv > run.csv
-  collapsar measure run.npz --threshold 'nc1<0.1' --threshold 'nc3_alignment>0.9'
-  collapsar measure feats.npy --labels-file y.npy --weights-file head.safetensors
+  collapsar measure run.npz --threshold 'nc1<0.1'
+  collapsar measure x.npy --labels-file y.npy --weights-file head.pt
   collapsar measure run.npz --compat papyan --global-mean sample`,
 		Args: atLeast(1, "a file, a directory or a glob"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -110,10 +111,10 @@ func measureAll(ctx context.Context, u *ui, in input, o features.Options, m meas
 	var reports []*collapse.Report
 	failed := false
 	u.progress(len(in.steps))
-	defer u.line.Stop()
-	m.Progress = u.line.Rows
+	defer u.line.Load().Stop()
+	m.Progress = u.line.Load().Rows
 	for i, step := range in.steps {
-		u.line.Item(i, step.Path)
+		u.line.Load().Item(i, step.Path)
 		report, err := measureFile(ctx, step.Path, o, m.Options)
 		switch {
 		case ctx.Err() != nil:

@@ -51,15 +51,15 @@ func writeHead(p *page, report *collapse.Report) {
 	}
 	r := results[0]
 	p.wrapped(bold, 2, clean(report.Source))
-	counts := fmt.Sprintf("%d", r.ClassCounts.Min)
+	counts := plural(r.ClassCounts.Max, "row")
 	if r.ClassCounts.Max != r.ClassCounts.Min {
-		counts += " to " + strconv.Itoa(r.ClassCounts.Max)
+		counts = strconv.Itoa(r.ClassCounts.Min) + " to " + counts
 	}
 	classes := plural(r.PresentClasses, "class")
 	if r.PresentClasses != r.Classes {
 		classes = fmt.Sprintf("%d of %s present", r.PresentClasses, plural(r.Classes, "class"))
 	}
-	line := fmt.Sprintf("%s rows, %s (%s rows each)", strconv.Itoa(r.Samples), classes, counts)
+	line := fmt.Sprintf("%s, %s (%s each)", plural(r.Samples, "row"), classes, counts)
 	if r.Skipped > 0 {
 		line += fmt.Sprintf(", %s skipped", plural(r.Skipped, "row"))
 	}
@@ -381,15 +381,17 @@ func writeClasses(p *page, r *collapse.Result) {
 		}
 		return text(strconv.FormatInt(*v, 10))
 	}
-	t := table{indent: 2, columns: []alignment{right, right, right, right, point, point, right, point, point, right, point, point, point}}
-	head := heads(bold, "class", "rows", "ncc", "wrong", "variance", "mean", "near", "at", "cdnv", "with", "cosine", "align", "weight")
-	t.head(head...)
+	t := table{indent: 2, columns: []alignment{
+		right, right, right, right, point, point, right, point, point, right, point, point, point,
+	}}
+	t.head(heads(bold, "class", "rows", "ncc", "wrong", "variance", "mean", "near", "at", "cdnv", "with", "cosine", "align", "weight")...)
 	for _, c := range r.PerClass {
 		wrong := cell{none, dim}
 		if c.Errors != nil {
 			wrong = text(strconv.Itoa(*c.Errors))
 		}
-		t.add(class(&c.Class), text(strconv.Itoa(c.Count)), text(strconv.Itoa(c.NCCErrors)), wrong, real(c.Variance), real(c.MeanNorm), class(c.NearestClass), real(c.NearestDistance),
+		t.add(class(&c.Class), text(strconv.Itoa(c.Count)), text(strconv.Itoa(c.NCCErrors)), wrong,
+			real(c.Variance), real(c.MeanNorm), class(c.NearestClass), real(c.NearestDistance),
 			real(c.CDNVMax), class(c.CDNVWorst), real(c.NearestCosine), real(c.Alignment), real(c.WeightNorm))
 	}
 	p.WriteByte('\n')

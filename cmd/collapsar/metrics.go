@@ -13,11 +13,12 @@ func newMetrics(u *ui) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "metrics [ID|GLOB]...",
 		Short: "Explain the metrics",
-		Long: `Metrics lists what can be measured: id, value at perfect collapse, formula and source. With an id it prints everything
-about that metric.
+		Long: `Metrics lists what can be measured: id, value at perfect collapse, formula
+and source. With an id it prints everything about that metric.
 
-The cost says what a metric needs: 1 is class means and spreads, 2 a second pass over the rows, 2z a second
-pass with the classifier's logits, F second moments; those of cost F are measured if they are asked for.`,
+The cost says what a metric needs: 1 is class means and spreads, 2 a second
+pass over the rows, 2z a second pass with the classifier's logits, F second
+moments; those of cost F are measured if they are asked for.`,
 		Example: `  collapsar metrics
   collapsar metrics 'nc2_*'
   collapsar metrics nc1_quotient

@@ -17,6 +17,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"unicode"
 
 	"github.com/collapsar/collapsar/internal/progress"
@@ -30,7 +31,7 @@ type ui struct {
 	watched        bool       // standard error is a terminal
 	errWidth       func() int // its width
 	json, quiet    bool
-	line           *progress.Line
+	line           atomic.Pointer[progress.Line] // an interrupt erases it from a goroutine of its own
 }
 
 func newUI(stdout, stderr *os.File) *ui {
@@ -64,7 +65,7 @@ func (u *ui) flush() error {
 // progress starts a status line for work on a number of items, where one is wanted.
 func (u *ui) progress(items int) {
 	if u.watched && !u.quiet && !u.json {
-		u.line = progress.Start(u.stderr, u.errWidth, items)
+		u.line.Store(progress.Start(u.stderr, u.errWidth, items))
 	}
 }
 
@@ -79,7 +80,7 @@ func (u *ui) warn(format string, args ...any) {
 }
 
 func (u *ui) say(text string) {
-	fmt.Fprintf(u.line.Writer(u.stderr), "collapsar: %s\n", clean(text))
+	fmt.Fprintf(u.line.Load().Writer(u.stderr), "collapsar: %s\n", clean(text))
 }
 
 // page is text for a terminal or a file.

@@ -26,11 +26,12 @@ func newRoot(u *ui, args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "collapsar",
 		Short: "Measure neural collapse",
-		Long: `Collapsar measures neural collapse: how far the last-layer features of a classifier have
-drawn together within their classes, and how close their means are to a simplex.
+		Long: `Collapsar measures neural collapse: how far the last-layer features of a
+classifier have drawn together within their classes, and how close their
+means are to a simplex.
 
-It reads features and labels, and optionally the classifier and test rows, from .npz, .npy,
-.safetensors, .pt, Parquet and CSV files.`,
+It reads features and labels, and optionally the classifier and test rows,
+from .npz, .npy, .safetensors, .pt, Parquet and CSV files.`,
 		Example: `  collapsar measure run.npz                          every metric of a file
   collapsar measure checkpoints/                     how they went along training
   collapsar measure run.npz --json                   for programs

@@ -158,10 +158,10 @@ const none = "–" // stands for a number that does not exist
 // spark draws numbers in at most n cells, between two that are the bottom and the top: on a logarithmic scale where
 // they are positive and more than a factor of twenty apart. A NaN leaves its cell empty.
 func spark(v []float64, n int, low, high float64) string {
-	if len(v) > n { // the last number of every stretch
+	if len(v) > n {
 		short := make([]float64, n)
 		for i := range short {
-			short[i] = v[(i+1)*len(v)/n-1]
+			short[i] = mean(v[i*len(v)/n : (i+1)*len(v)/n])
 		}
 		v = short
 	}
@@ -184,6 +184,18 @@ func spark(v []float64, n int, low, high float64) string {
 	return string(line)
 }
 
+// mean is over what is a number; a NaN where nothing is.
+func mean(v []float64) float64 {
+	sum, n := 0.0, 0.0
+	for _, x := range v {
+		if !math.IsNaN(x) {
+			sum += x
+			n++
+		}
+	}
+	return sum / n
+}
+
 // span is the smallest and the largest of numbers.
 func span(lists ...[]float64) (low, high float64) {
 	low, high = math.Inf(1), math.Inf(-1)
@@ -197,14 +209,19 @@ func span(lists ...[]float64) (low, high float64) {
 	return low, high
 }
 
-// fit takes columns off the right until the table fits the terminal, and returns their heads.
+// fit takes columns off the right until the table fits the terminal, and returns their heads. A last column of words may be
+// cut instead.
 func (t *table) fit(p *page) (hidden []string) {
 	if p.width == 0 {
 		return nil
 	}
 	used, keep := t.indent-len(gutter), 0
-	for _, e := range t.extents() {
-		if used += len(gutter) + e.all; used > p.width-1 {
+	for j, e := range t.extents() {
+		need := e.all
+		if j > 0 && j == len(t.columns)-1 && t.columns[j] == left {
+			need = 0
+		}
+		if used += len(gutter) + need; used > p.width-1 {
 			break
 		}
 		keep++
