@@ -2,6 +2,7 @@ package collapse
 
 import (
 	"math"
+	"slices"
 
 	"github.com/collapsar/collapsar/geometry"
 	"github.com/collapsar/collapsar/internal/kernel"
@@ -34,9 +35,18 @@ var duality = []Metric{
 	{ID: "nc3_uniform", Name: "the same, spread (uniform duality)", Formula: "std_k cos(w_k, m_k)", Source: wuPapyan, ideal: zero,
 		eval: aligned(func(_ *sample, cos []float64) Value { return number(deviation(cos)) })},
 	{ID: "nc3_etf", Name: "distance of W M' from a simplex", Formula: "nc2_etf with G = W M'", Source: "Zhu et al. 2021", ideal: zero,
-		eval: dual(func(s *sample) Value { return s.crossETF(s.class.present) })},
+		eval: dual(func(s *sample) Value { return s.crossETF(s.class.mean) })},
 	{ID: "nc3_etf_centred", Name: "the same, rows of W centred", Formula: "nc2_etf with G = (W - wbar) M'", Source: "Zhou et al. 2022", ideal: zero,
-		eval: dual(func(s *sample) Value { return s.crossETF(s.class.present.Centred()) })},
+		eval: dual(func(s *sample) Value {
+			offset := make([]float64, s.d) // of the mean of all rows from that of the present ones
+			for c := range s.k {
+				kernel.Axpy64(offset, 1/float64(s.k), s.class.present.Row(c))
+			}
+			for j, v := range s.class.mean {
+				offset[j] = v - offset[j]
+			}
+			return s.crossETF(offset)
+		})},
 	{ID: "nc3_bias", Name: "logits at the global mean", Formula: "|W mu_G + b|", Source: "Zhu et al. 2021", ideal: zero,
 		eval: func(s *sample) Value {
 			if s.class == nil {
@@ -89,9 +99,16 @@ func (s *sample) alignments() []float64 {
 	return cos
 }
 
-func (s *sample) crossETF(w *geometry.Vectors) Value {
-	g := make([]float64, s.k*s.k)
-	kernel.Gemm64(false, true, s.k, s.k, s.d, 1, w.Data, s.d, s.means.Data, s.d, 0, g, s.k)
+// crossETF is the distance from a simplex of W M' when a vector is added to the centred rows of W.
+func (s *sample) crossETF(plus []float64) Value {
+	g := slices.Clone(s.class.cross)
+	shift := make([]float64, s.k)
+	for c := range s.k {
+		shift[c] = kernel.Dot64(plus, s.means.Row(c))
+	}
+	for c := range s.k {
+		kernel.Add64(g[c*s.k:(c+1)*s.k], shift)
+	}
 	e, ok := geometry.ETFError(s.k, g)
 	if !ok {
 		return undefined(ZeroMatrix)

@@ -95,18 +95,16 @@ func group(of func(*sample) (frame, Reason), minority bool, f func(*geometry.Vec
 		if r != "" {
 			return undefined(r)
 		}
-		var rows []float64
-		n := 0
+		var places []int
 		for c, m := range mask {
 			if m == minority {
-				rows = append(rows, v.Row(c)...)
-				n++
+				places = append(places, c)
 			}
 		}
-		if n < 2 {
+		if len(places) < 2 {
 			return undefined(TooFewClasses)
 		}
-		g := geometry.New(n, v.D, rows)
+		g := v.Subset(places)
 		if !g.Directed() {
 			return undefined(v.zero)
 		}

@@ -41,6 +41,8 @@ type classifier struct {
 	all      *geometry.Vectors // rows of W
 	centred  *geometry.Vectors // rows less their mean
 	present  *geometry.Vectors // rows of the present classes
+	mean     []float64         // of the rows of W
+	cross    []float64         // K x K, (w_c - mean).m_j for present classes c, j
 	atCentre []float64         // W mu_G + b
 }
 
@@ -107,12 +109,14 @@ func (s *sample) use(c *features.Classifier) {
 		return
 	}
 	cl := &classifier{Classifier: c, all: geometry.New(c.Classes, c.Dim, c.Weights)}
-	cl.centred = cl.all.Centred()
-	rows := make([]float64, 0, s.k*s.d)
-	for _, label := range s.sum.Classes {
-		rows = append(rows, cl.all.Row(int(label))...)
+	cl.centred, cl.mean = cl.all.Centred()
+	places := make([]int, s.k)
+	for i, label := range s.sum.Classes {
+		places[i] = int(label)
 	}
-	cl.present = geometry.New(s.k, s.d, rows)
+	cl.present = cl.all.Subset(places)
+	cl.cross = make([]float64, s.k*s.k)
+	kernel.Gemm64(false, true, s.k, s.k, s.d, 1, cl.centred.Subset(places).Data, s.d, s.means.Data, s.d, 0, cl.cross, s.k)
 	cl.atCentre = make([]float64, c.Classes)
 	for k := range cl.atCentre {
 		w := cl.all.Row(k)

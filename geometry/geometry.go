@@ -195,14 +195,31 @@ func ETFError(k int, g []float64) (e float64, ok bool) {
 	return math.Sqrt(sum), true
 }
 
-// Centred are the vectors less their mean.
-func (v *Vectors) Centred() *Vectors {
+// Centred are the vectors less their mean, and that mean.
+func (v *Vectors) Centred() (*Vectors, []float64) {
 	mean := v.Mean()
 	data := slices.Clone(v.Data)
 	for i := range v.K {
 		kernel.Axpy64(data[i*v.D:(i+1)*v.D], -1, mean)
 	}
-	return New(v.K, v.D, data)
+	return New(v.K, v.D, data), mean
+}
+
+// Subset are some of the vectors, by their places.
+func (v *Vectors) Subset(places []int) *Vectors {
+	if len(places) == v.K && slices.IsSorted(places) {
+		return v
+	}
+	n := len(places)
+	out := &Vectors{K: n, D: v.D, Data: make([]float64, 0, n*v.D), Gram: make([]float64, 0, n*n), norms: make([]float64, n)}
+	for i, p := range places {
+		out.Data = append(out.Data, v.Row(p)...)
+		out.norms[i] = v.norms[p]
+		for _, q := range places {
+			out.Gram = append(out.Gram, v.Gram[p*v.K+q])
+		}
+	}
+	return out
 }
 
 // Mean is the mean vector.

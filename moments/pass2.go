@@ -111,6 +111,7 @@ func NewPass2(p *Plan, first int64) (*Pass2, error) {
 type worker interface {
 	begin()
 	rows(b *features.Batch)
+	peek() *Sums // of the block so far, a copy
 	end() *Sums
 }
 
@@ -241,6 +242,11 @@ func (w *rowWorker[T]) begin() {
 func (w *rowWorker[T]) end() *Sums {
 	w.flush()
 	return w.sums
+}
+
+func (w *rowWorker[T]) peek() *Sums {
+	w.flush()
+	return mergeSums(newSums(w.Plan), w.sums)
 }
 
 // momentRows is how many rows' t are kept before their products are added up.
