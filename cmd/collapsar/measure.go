@@ -72,8 +72,9 @@ usage, and 99 when a result did not meet a --threshold.`,
 			if e := u.flush(); e != nil {
 				return e
 			}
-			if !u.json {
-				warnings(u, reports)
+			warnings(u, reports)
+			if (m.PerClass || m.Compat != nil) && (csv || len(in.steps) > 1) {
+				u.warn("--per-class and --compat show in the table of a single file, and with --json")
 			}
 			if !check(u, reports, thresholds) && err == nil {
 				err = errThreshold

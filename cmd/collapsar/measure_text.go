@@ -343,13 +343,9 @@ func writeCompat(p *page, results []*collapse.Result) {
 		}
 		p.WriteByte('\n')
 		t.write(p)
-	}
-	var said []string
-	for _, r := range results {
-		for _, n := range r.Notes {
-			if !slices.Contains(said, n.Message) {
-				said = append(said, n.Message)
-				p.wrapped(dim, 4, "  "+clean(n.Message))
+		for _, n := range results[0].Notes {
+			if n.Code == "compat_"+script {
+				p.wrapped(dim, 0, clean(n.Message))
 			}
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -36,7 +37,7 @@ type ui struct {
 
 func newUI(stdout, stderr *os.File) *ui {
 	u := &ui{stdout: stdout, stderr: stderr}
-	dumb := os.Getenv("TERM") == "dumb"
+	dumb := os.Getenv("TERM") == "dumb" || runtime.GOOS == "windows" && os.Getenv("WT_SESSION") == "" // the old console shows codes
 	if fd := int(stdout.Fd()); term.IsTerminal(fd) {
 		u.colour = os.Getenv("NO_COLOR") == "" && !dumb
 		u.width = max(40, columns(fd))
