@@ -145,7 +145,7 @@ func (s *sample) place() {
 		removeMean(m, s.k, s.d)
 	}
 	s.means = geometry.New(s.k, s.d, m)
-	s.between = s.means.Square() / float64(s.k)
+	s.between, s.largest = s.means.Square()/float64(s.k), s.sum.MaxAbsMean()
 	if s.class != nil {
 		s.use(s.class.Classifier)
 	}
