@@ -94,13 +94,17 @@ func (s *source) find(want, role string, names [][]string, layered bool) (*found
 			}
 			return nil, s.errorf(Ambiguous, role, "could be %s; %s", strings.Join(list, ", "), choose(role))
 		case len(hits) == 1:
-			if i > 0 {
+			if i > 0 && !(s.isTable() && role == "labels") { // there a column "label" has its proper name
 				s.note("alias_taken", "%s is taken as %s", hits[0].name, role)
 			}
 			return hits[0], nil
 		}
 	}
 	return nil, nil
+}
+
+func (s *source) isTable() bool {
+	return slices.Contains([]string{"csv", "tsv", "parquet"}, s.Format())
 }
 
 func (s *source) match(name string, layered bool) *found {

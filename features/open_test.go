@@ -183,7 +183,7 @@ func TestOpen(t *testing.T) {
 		{"test aliases", Options{}, []testFile{archive(rename(x, "feats"), y, f32("feats_test", 2, 3), ints("y_test", 2, 2))}, []string{"features=feats float32 4x3 [0 1 0 1] test 2x3 [0 1]",
 			"alias_taken: feats is taken as features", "alias_taken: feats_test is taken as test_features", "alias_taken: y_test is taken as test_labels"}},
 		{"npy and labels file", Options{LabelsFile: "y.npy"}, []testFile{plain("x.npy", x), plain("y.npy", y)}, []string{"features=array float32 4x3 [0 1 0 1]"}},
-		{"labels in csv", Options{LabelsFile: "y.csv"}, []testFile{plain("x.npy", x), {"y.csv", []byte("label\n0\n1\n0\n1\n")}}, []string{"features=array float32 4x3 [0 1 0 1]", "alias_taken: label is taken as labels"}},
+		{"labels in csv", Options{LabelsFile: "y.csv"}, []testFile{plain("x.npy", x), {"y.csv", []byte("label\n0\n1\n0\n1\n")}}, []string{"features=array float32 4x3 [0 1 0 1]"}},
 		{"only array of a labels file", Options{LabelsFile: "y.npz"}, []testFile{plain("x.npy", x), {"y.npz", ft.NPZ(false, rename(y, "cls"))}}, []string{"features=array float32 4x3 [0 1 0 1]", "alias_taken: cls, the only array, is taken as labels"}},
 		{"weights file", Options{WeightsFile: "w.st"}, []testFile{archive(x, y), {"w.st", ft.Safetensors(f32("conv.weight", 7, 7), rename(w, "fc.weight"), rename(b, "fc.bias"))}}, []string{
 			"features=features float32 4x3 [0 1 0 1] classifier 2 bias true", "alias_taken: fc.weight is taken as weights", "alias_taken: fc.bias is taken as bias"}},
@@ -193,7 +193,7 @@ func TestOpen(t *testing.T) {
 		{"bfloat16", Options{BFloat16: true}, []testFile{archive(ft.Matrix("features", array.BFloat16, 4, 3), values(y, array.Uint16, 0, 1, 0, 1))}, []string{"features=features bfloat16 4x3 [0 1 0 1]"}},
 		{"integers", Options{}, []testFile{archive(ft.Matrix("features", array.Int32, 4, 3), y)}, []string{"features=features int32 4x3 [0 1 0 1]"}},
 		{"other arrays are no matter", Options{}, []testFile{{"a.npz", read(t, "../testdata/formats/other.npz")}}, []string{"features=features float32 6x3 [0 1 2 0 1 2]"}},
-		{"csv", Options{}, []testFile{{"a.csv", []byte("a,b,label\n1,2,0\n3,4,1\n")}}, []string{"features=features float64 2x2 [0 1]", "alias_taken: label is taken as labels"}},
+		{"csv", Options{}, []testFile{{"a.csv", []byte("a,b,label\n1,2,0\n3,4,1\n")}}, []string{"features=features float64 2x2 [0 1]"}},
 		{"label columns", Options{LabelColumns: "last:2"}, []testFile{{"a.csv", []byte("a,b,p,q\n1,2,0,1\n3,4,1,0\n")}}, []string{"features=features float64 2x2 [1 0]"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
