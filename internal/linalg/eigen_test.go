@@ -122,3 +122,23 @@ func TestSimplexSpectrum(t *testing.T) {
 		}
 	}
 }
+
+// Large matrices are reduced by one triangle.
+func TestEigenSymByTriangle(t *testing.T) {
+	defer func(old int) { full = old }(full)
+	full = 40
+	for _, n := range []int{41, 100, 300} {
+		a := normal(n, n*n)
+		symmetrise(n, a)
+		want := reference(n, a)
+		atMost(t, "difference from gonum", difference(Eigenvalues(n, clone(a)), want), eigenBound(n)*want[0])
+		values, v := EigenSym(n, clone(a))
+		atMost(t, "V V^T - I", offIdentity(n, n, v), eigenBound(n))
+		atMost(t, "difference from gonum", difference(values, want), eigenBound(n)*want[0])
+		left := multiply(false, false, n, n, n, v, a)
+		for i := range left {
+			left[i] -= values[i/n] * v[i]
+		}
+		atMost(t, "V A - diag(values) V", difference(left, make([]float64, n*n)), eigenBound(n)*want[0])
+	}
+}
