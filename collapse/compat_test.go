@@ -262,8 +262,14 @@ func TestCompatUndefined(t *testing.T) {
 
 // TestCompatBalanced: with equally many rows in every class han's parts add up, and the global means agree.
 func TestCompatBalanced(t *testing.T) {
-	rows, labels, c := randomRows(600, 7, 5, func(i int) int64 { return int64(i % 5) })
-	r := imitateRows(t, rows, 7, labels, c, Options{})
+	for _, d := range []int{7, 900} { // more rows than dimensions, and fewer
+		testCompatBalanced(t, d)
+	}
+}
+
+func testCompatBalanced(t *testing.T, d int) {
+	rows, labels, c := randomRows(600, d, 5, func(i int) int64 { return int64(i % 5) })
+	r := imitateRows(t, rows, d, labels, c, Options{})
 	h := r.Compat["han"]
 	sum := h["LNC1"].Number + h["LNC23"].Number + h["Lperp"].Number
 	if total := h["MSE_wd_features"].Number; math.Abs(sum-total) > 1e-13*total {
