@@ -1,6 +1,7 @@
 package moments
 
 import (
+	"maps"
 	"math"
 	"slices"
 
@@ -23,10 +24,14 @@ type Summary struct {
 
 // Summary finishes the state, which stays as it is and can take more rows.
 func (s *State) Summary() *Summary {
-	t := s.forest.fold(newTable(s.dim)) // merging into a new table leaves the trees alone
-	if s.open != nil && len(s.open.classes) > 0 {
-		t = mergeTables(t, s.open.copy().finish(s.pivot, nil))
+	all := &forest[*table]{trees: s.forest.trees, merge: mergeTables}
+	if s.open != nil && len(s.open.classes) > 0 { // it pairs with its neighbours as it will when it is full, or merged
+		all.trees = maps.Clone(all.trees)
+		all.merge = func(a, b *table) *table { return mergeTables(a.pick(a.classes), b) }
+		all.add(node{0, s.next / BlockRows}, s.open.copy().finish(s.pivot, nil))
+		all.merge = mergeTables
 	}
+	t := all.fold(newTable(s.dim)) // merging into a new table leaves the trees alone
 	t = t.pick(slices.Sorted(slices.Values(t.classes)))
 	out := &Summary{
 		Dim: s.dim, Classes: t.classes, Count: t.count, Zero: t.zero, Scatter: t.m2, Square: t.square,
