@@ -79,7 +79,7 @@ var margins = []Metric{
 		Cost: Logits, ideal: idealCosMargin, eval: cosMargin(func(s *sample) Value {
 			return Value{Number: s.pass.CosMargin.Min, Worst: []int64{s.pass.CosMargin.Class}}
 		})},
-	{ID: "cos_margin_mean", Name: "cosine margin, mean", Formula: "the same; mean_i", Source: "Zhou et al. 2022, centred consistently",
+	{ID: "cos_margin_mean", Name: "cosine margin, mean", Formula: "mean_i of the margin of cos_margin_min", Source: "Zhou et al. 2022, centred consistently",
 		Cost: Logits, ideal: idealCosMargin, eval: cosMargin(func(s *sample) Value { return number(s.pass.CosMargin.Sum / s.n) })},
 }
 

@@ -28,15 +28,15 @@ var duality = []Metric{
 		})},
 	{ID: "nc3_alignment", Name: "cosine of w_k and m_k, mean", Formula: "mean_k cos(w_k, m_k)", Source: papyan + "; " + wuPapyan, ideal: one,
 		eval: aligned(func(_ *sample, cos []float64) Value { return number(mean(cos)) })},
-	{ID: "nc3_alignment_min", Name: "the same, smallest", Formula: "min_k cos(w_k, m_k)", Source: "this project", ideal: one,
+	{ID: "nc3_alignment_min", Name: "cosine of w_k and m_k, smallest", Formula: "min_k cos(w_k, m_k)", Source: "this project", ideal: one,
 		eval: aligned(func(s *sample, cos []float64) Value {
 			return smallest(s.sum.Classes, func(c int) float64 { return cos[c] })
 		})},
-	{ID: "nc3_uniform", Name: "the same, spread (uniform duality)", Formula: "std_k cos(w_k, m_k)", Source: wuPapyan, ideal: zero,
+	{ID: "nc3_uniform", Name: "cosine of w_k and m_k, spread", Formula: "std_k cos(w_k, m_k)", Source: wuPapyan, ideal: zero,
 		eval: aligned(func(_ *sample, cos []float64) Value { return number(deviation(cos)) })},
 	{ID: "nc3_etf", Name: "distance of W M' from a simplex", Formula: "nc2_etf with G = W M'", Source: "Zhu et al. 2021", ideal: zero,
 		eval: dual(func(s *sample) Value { return s.crossETF(s.class.mean) })},
-	{ID: "nc3_etf_centred", Name: "the same, rows of W centred", Formula: "nc2_etf with G = (W - wbar) M'", Source: "Zhou et al. 2022", ideal: zero,
+	{ID: "nc3_etf_centred", Name: "distance of centred W M' from a simplex", Formula: "nc2_etf with G = (W - wbar) M'", Source: "Zhou et al. 2022", ideal: zero,
 		eval: dual(func(s *sample) Value {
 			offset := make([]float64, s.d) // of the mean of all rows from that of the present ones
 			for c := range s.k {
@@ -54,7 +54,7 @@ var duality = []Metric{
 			}
 			return number(norm(s.class.atCentre))
 		}},
-	{ID: "nc3_bias_centred", Name: "the same less their mean", Formula: "|v - mean v|, v = W mu_G + b", Source: "this project", ideal: zero,
+	{ID: "nc3_bias_centred", Name: "logits at the global mean, less their mean", Formula: "|v - mean v|, v = W mu_G + b", Source: "this project", ideal: zero,
 		eval: func(s *sample) Value {
 			if s.class == nil {
 				return undefined(NeedsClassifier)

@@ -39,7 +39,7 @@ func classSeparation(s *sample) Value {
 		spread += distance2(s.unit(c), centre)
 	}
 	total := within + spread/float64(s.k)
-	if total == 0 {
+	if total < 1e-30 { // unit vectors are rounded to 1e-16
 		return undefined(ConstantFeatures)
 	}
 	return number(1 - within/total)
@@ -53,11 +53,11 @@ const pernici = "after Pernici et al. 2021"
 // polytopes is the group of distances to regular arrangements of directions, whatever the order of the classes.
 var polytopes = []Metric{
 	{ID: "polytope_simplex", Name: "means to a simplex", Formula: "rms over sorted cosines of m_c less -1/(K-1)", Source: pernici, ideal: zero, eval: polytope(ofMeans, geometry.Simplex)},
-	{ID: "polytope_orthoplex", Name: "means to an orthoplex", Formula: "the same less (-1, 0, ..., 0), even K", Source: pernici, Ideal: "0 at the orthoplex", eval: polytope(ofMeans, geometry.Orthoplex)},
-	{ID: "polytope_cube", Name: "means to a cube", Formula: "the same less 1 - 2h/m with multiplicity binomial(m, h), K = 2^m", Source: pernici, Ideal: "0 at the cube", eval: polytope(ofMeans, geometry.Cube)},
-	{ID: "polytope_w_simplex", Name: "W to a simplex", Formula: "the same of w_k - wbar", Source: pernici, ideal: zero, eval: polytope(ofCentredWeights, geometry.Simplex)},
-	{ID: "polytope_w_orthoplex", Name: "W to an orthoplex", Formula: "the same of w_k - wbar", Source: pernici, Ideal: "0 at the orthoplex", eval: polytope(ofCentredWeights, geometry.Orthoplex)},
-	{ID: "polytope_w_cube", Name: "W to a cube", Formula: "the same of w_k - wbar", Source: pernici, Ideal: "0 at the cube", eval: polytope(ofCentredWeights, geometry.Cube)},
+	{ID: "polytope_orthoplex", Name: "means to an orthoplex", Formula: "rms over sorted cosines of m_c less (-1, 0, ..., 0), even K", Source: pernici, Ideal: "0 at the orthoplex", eval: polytope(ofMeans, geometry.Orthoplex)},
+	{ID: "polytope_cube", Name: "means to a cube", Formula: "rms over sorted cosines of m_c less 1 - 2h/m, binomial(m, h) times each, K = 2^m", Source: pernici, Ideal: "0 at the cube", eval: polytope(ofMeans, geometry.Cube)},
+	{ID: "polytope_w_simplex", Name: "W to a simplex", Formula: "polytope_simplex of the rows w_k - wbar", Source: pernici, ideal: zero, eval: polytope(ofCentredWeights, geometry.Simplex)},
+	{ID: "polytope_w_orthoplex", Name: "W to an orthoplex", Formula: "polytope_orthoplex of the rows w_k - wbar", Source: pernici, Ideal: "0 at the orthoplex", eval: polytope(ofCentredWeights, geometry.Orthoplex)},
+	{ID: "polytope_w_cube", Name: "W to a cube", Formula: "polytope_cube of the rows w_k - wbar", Source: pernici, Ideal: "0 at the cube", eval: polytope(ofCentredWeights, geometry.Cube)},
 }
 
 func polytope(of func(*sample) (frame, Reason), p geometry.Polytope) func(*sample) Value {

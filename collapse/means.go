@@ -126,7 +126,7 @@ var classMeans = []Metric{
 	{ID: "nc2_etf", Name: "distance from a simplex", Formula: "|G/|G|_F - (I - 11'/K)/sqrt(K-1)|_F, G = M M'", Source: "Zhu et al. 2021; Kothapalli 2023", ideal: zero, eval: shape(ofMeans, etf)},
 	{ID: "gnc2_dist_mean", Name: "distance of directions, mean", Formula: "mean over pairs of |u_c - u_c'|, u = m/|m|", Source: liu, ideal: idealDistance,
 		eval: directed(ofMeans, func(v frame) Value { return number(mean(v.UnitDistances())) })},
-	{ID: "gnc2_dist_var", Name: "the same, variance", Formula: "var over pairs of |u_c - u_c'|", Source: wuPapyan, ideal: zero,
+	{ID: "gnc2_dist_var", Name: "distance of directions, variance", Formula: "var over pairs of |u_c - u_c'|", Source: wuPapyan, ideal: zero,
 		eval: directed(ofMeans, func(v frame) Value { return number(variance(v.UnitDistances())) })},
 	{ID: "gnc2_log_mean", Name: "log kernel, mean", Formula: "mean over pairs of -log |u_c - u_c'|", Source: liu,
 		ideal: ideal{"-log(2K/(K-1))/2", func(k int) float64 { return -math.Log(simplexDistance(k)) }}, eval: separate(ofMeans, func(v frame) Value { return number(mean(logs(v))) })},
@@ -171,7 +171,7 @@ var classifierShape = []Metric{
 	{ID: "nc2w_cos_mean", Name: "mean cosine", Formula: "mean over pairs of cos(w_k, w_k')", Source: papyan, ideal: idealCosine, eval: directed(ofWeights, cosMean)},
 	{ID: "nc2w_cos_max", Name: "largest cosine", Formula: "max over pairs of cos(w_k, w_k')", Source: papyan, ideal: idealCosine, eval: directed(ofWeights, cosMax)},
 	{ID: "nc2w_etf", Name: "distance from a simplex", Formula: "nc2_etf with G = W W'", Source: "Zhu et al. 2021", ideal: zero, eval: shape(ofWeights, etf)},
-	{ID: "nc2w_etf_centred", Name: "the same, rows centred", Formula: "nc2_etf with the Gram matrix of w_k - wbar", Source: "Zhou et al. 2022", ideal: zero, eval: shape(ofCentredWeights, etf)},
+	{ID: "nc2w_etf_centred", Name: "distance of centred rows from a simplex", Formula: "nc2_etf with the Gram matrix of w_k - wbar", Source: "Zhou et al. 2022", ideal: zero, eval: shape(ofCentredWeights, etf)},
 	{ID: "nc2w_offset", Name: "mean row against the rows", Formula: "|wbar| / sqrt(|W|_F^2 / K)", Source: "this project", ideal: zero,
 		eval: shape(ofWeights, func(v frame) Value {
 			if v.Square() == 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -75,7 +76,7 @@ func Measure(ctx context.Context, set *features.Set, o Options) (*Report, error)
 		report.Results = append(report.Results, r)
 	}
 	if len(report.Results) > 1 {
-		report.Depth = depth(report.Results, o.DepthEps)
+		report.Depth = depth(m.separated, o.DepthEps)
 	}
 	return report, nil
 }
@@ -125,12 +126,13 @@ func (o *Options) resolve() error {
 
 // measurement is one call of Measure.
 type measurement struct {
-	ctx    context.Context
-	set    *features.Set
-	opts   *Options
-	scan   moments.ScanOptions
-	wanted map[string]bool
-	full   bool // something of cost Full is wanted
+	ctx       context.Context
+	set       *features.Set
+	opts      *Options
+	scan      moments.ScanOptions
+	wanted    map[string]bool
+	full      bool    // something of cost Full is wanted
+	separated []Value // nearest-centre errors of the layers so far
 }
 
 // watch counts rows for the progress.
@@ -187,10 +189,12 @@ func (m *measurement) layer(l *features.Layer) (*Result, error) {
 			return nil, err
 		}
 	}
+	ncc, _ := Lookup("ncc_error")
+	m.separated = append(m.separated, s.evaluate(ncc))
 	r := s.result(m.set, l)
 	r.Skipped = int(skipped)
 	if skipped > 0 {
-		r.warn("skipped_rows", int(skipped), nil, "%d rows with NaN or infinity were left out", skipped)
+		r.warn("skipped_rows", int(skipped), nil, "%s with NaN or infinity left out", plural(int(skipped), "row", "rows"))
 	}
 	for _, metric := range registry {
 		v := undefined(NotRequested)
@@ -222,8 +226,8 @@ func (m *measurement) first(split *features.Split, array string) (*sample, int64
 		for i, c := range bad.First {
 			cells[i] = fmt.Sprintf("row %d column %d (%v)", c.Row, c.Column, c.Value)
 		}
-		return nil, 0, fault(features.NonFinite, "%d of %d rows hold NaN or infinity, first %s; --skip-nonfinite leaves them out",
-			bad.Count, split.Rows, strings.Join(cells, ", "))
+		return nil, 0, fault(features.NonFinite, "%d of %s with NaN or infinity, first %s; --skip-nonfinite leaves them out",
+			bad.Count, plural(split.Rows, "row", "rows"), strings.Join(cells, ", "))
 	}
 	if s.k == 0 {
 		return nil, 0, fault(features.Empty, "none of %d rows is finite", split.Rows)
@@ -277,7 +281,7 @@ func (s *sample) result(set *features.Set, l *features.Layer) *Result {
 				named = append(named, label)
 			}
 		}
-		r.warn("absent_classes", missing, named, "%d of %d classes have no rows and are left out of the means", missing, r.Classes)
+		r.warn("absent_classes", missing, named, "%s of %d without rows, left out of the means", plural(missing, "class", "classes"), r.Classes)
 	}
 	var single []int64
 	for c, n := range sum.Count {
@@ -286,7 +290,7 @@ func (s *sample) result(set *features.Set, l *features.Layer) *Result {
 		}
 	}
 	if len(single) > 0 {
-		r.warn("singleton_classes", len(single), single[:min(20, len(single))], "%d classes have one row, which counts as no spread", len(single))
+		r.warn("singleton_classes", len(single), single[:min(20, len(single))], "%s of one row, which counts as no spread", plural(len(single), "class", "classes"))
 	}
 	if s.k == 2 {
 		r.warn("trivial_simplex", 0, nil, "two class means are always a simplex: nc2 of the means says nothing")
@@ -301,11 +305,10 @@ func (r *Result) warn(code string, n int, classes []int64, format string, args .
 	r.Warnings = append(r.Warnings, Warning{Code: code, Count: n, Classes: classes, Message: fmt.Sprintf(format, args...)})
 }
 
-// depth is the effective depth of layers in order.
-func depth(results []*Result, eps float64) *EffectiveDepth {
-	d := &EffectiveDepth{Value: len(results), Eps: eps}
-	for i, r := range results {
-		v := r.Metrics["ncc_error"]
+// depth is the effective depth of layers with the given nearest-centre errors.
+func depth(ncc []Value, eps float64) *EffectiveDepth {
+	d := &EffectiveDepth{Value: len(ncc), Eps: eps}
+	for i, v := range ncc {
 		if !v.Defined() {
 			d.NCCError = append(d.NCCError, nil)
 			continue
@@ -376,5 +379,12 @@ func (s *sample) perClass() []ClassRow {
 
 // pairIndex is the place of the pair a < b in a list over pairs.
 func pairIndex(a, b, k int) int { return a*(2*k-a-1)/2 + b - a - 1 }
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}
 
 func pointer[T any](v T) *T { return &v }

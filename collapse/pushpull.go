@@ -20,7 +20,7 @@ var pushPull = []Metric{
 		Cost: Full, Ideal: "1/(K-1) (global mean 0)", eval: classPushed(func(s *sample, ratio []float64) Value {
 			return largest(s.sum.Classes, func(c int) float64 { return ratio[c] })
 		})},
-	{ID: "clf_push_pull_mean", Name: "the same, mean", Formula: "mean over present classes of the same", Source: yang,
+	{ID: "clf_push_pull_mean", Name: "push over pull of a row of W, mean", Formula: "mean over present classes of the same", Source: yang,
 		Cost: Full, Ideal: "1/(K-1) (global mean 0)", eval: classPushed(func(_ *sample, ratio []float64) Value { return number(mean(ratio)) })},
 }
 

@@ -20,9 +20,9 @@ var spectra = []Metric{
 		})},
 	{ID: "erank_features", Name: "effective rank of the features", Formula: "exp(-sum p_i log p_i), p = s/sum s, s of the rows h_i - mu_S", Source: roy,
 		Cost: Full, Ideal: "K-1 (balanced)", eval: ofFull(func(f *fullSample) Value { return spectrumValue(f.features, geometry.EffectiveRank) })},
-	{ID: "srank_features", Name: "stable rank of the features", Formula: "sum s_i^2 / s_1^2 of the same", Source: roy,
+	{ID: "srank_features", Name: "stable rank of the features", Formula: "sum s_i^2 / s_1^2, s of the rows h_i - mu_S", Source: roy,
 		Cost: Full, Ideal: "K-1 (balanced)", eval: ofFull(func(f *fullSample) Value { return spectrumValue(f.features, geometry.StableRank) })},
-	{ID: "pr_features", Name: "participation ratio of the features", Formula: "(sum s_i^2)^2 / sum s_i^4 of the same", Source: roy,
+	{ID: "pr_features", Name: "participation ratio of the features", Formula: "(sum s_i^2)^2 / sum s_i^4, s of the rows h_i - mu_S", Source: roy,
 		Cost: Full, Ideal: "K-1 (balanced)", eval: func(s *sample) Value {
 			return ofFull(func(f *fullSample) Value { return participation(s.d, f.total) })(s)
 		}},

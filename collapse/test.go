@@ -12,11 +12,11 @@ const hui = "after Hui, Belkin, Nakkiran 2022"
 var testRows = []Metric{
 	{ID: "nc1_test", Name: "nc1 of the test rows", Formula: "nc1 on the test rows, by their own means", Source: papyan, Cost: Pass2, ideal: zero,
 		eval: ownTest(func(t *sample) Value { return t.nc1(t.pass.Moments, t.n) })},
-	{ID: "nc1_quotient_test", Name: "nc1_quotient of the test rows", Formula: "nc1_quotient, likewise", Source: "Tirer, Bruna 2022", Cost: Pass1, ideal: zero,
+	{ID: "nc1_quotient_test", Name: "nc1_quotient of the test rows", Formula: "nc1_quotient on the test rows, by their own means", Source: "Tirer, Bruna 2022", Cost: Pass1, ideal: zero,
 		eval: ownTest(nc1Quotient)},
-	{ID: "cdnv_test_mean", Name: "cdnv_mean of the test rows", Formula: "cdnv_mean, likewise", Source: "Galanti, Gyorgy, Hutter 2021", Cost: Pass1, ideal: zero,
+	{ID: "cdnv_test_mean", Name: "cdnv_mean of the test rows", Formula: "cdnv_mean on the test rows, by their own means", Source: "Galanti, Gyorgy, Hutter 2021", Cost: Pass1, ideal: zero,
 		eval: ownTest(func(t *sample) Value { return t.cdnv(false) })},
-	{ID: "cdnv_test_max", Name: "cdnv_max of the test rows", Formula: "cdnv_max, likewise", Source: "Galanti, Gyorgy, Hutter 2021", Cost: Pass1, ideal: zero,
+	{ID: "cdnv_test_max", Name: "cdnv_max of the test rows", Formula: "cdnv_max on the test rows, by their own means", Source: "Galanti, Gyorgy, Hutter 2021", Cost: Pass1, ideal: zero,
 		eval: ownTest(func(t *sample) Value { return t.cdnv(true) })},
 	{ID: "test_collapse_strong", Name: "test rows about their train mean", Formula: "tr(S Sigma_B^+) / K, S = mean over test rows of (h - mu_y)(h - mu_y)', mu and Sigma_B of the train rows",
 		Source: hui, Cost: Pass2, ideal: zero, eval: againstTrain(func(s *sample) Value {
@@ -25,9 +25,9 @@ var testRows = []Metric{
 			}
 			return number(s.trace(s.test.pass.Moments, s.test.own.n))
 		})},
-	{ID: "test_collapse_weak", Name: "test rows about the nearest train mean", Formula: "the same with mu of the nearest train mean", Source: hui,
+	{ID: "test_collapse_weak", Name: "test rows about the nearest train mean", Formula: "test_collapse_strong with mu of the nearest train mean", Source: hui,
 		Cost: Pass2, ideal: zero, eval: againstTrain(func(s *sample) Value { return number(s.trace(s.test.pass.Weak, s.test.own.n)) })},
-	{ID: "test_collapse_strong_quotient", Name: "strong, in total", Formula: "tr S / tr Sigma_B", Source: hui, Cost: Pass2, ideal: zero,
+	{ID: "test_collapse_strong_quotient", Name: "test rows about their train mean, in total", Formula: "tr S / tr Sigma_B", Source: hui, Cost: Pass2, ideal: zero,
 		eval: againstTrain(func(s *sample) Value {
 			if !s.test.known {
 				return undefined(TestClassNotInTrain)
@@ -38,7 +38,7 @@ var testRows = []Metric{
 			}
 			return number(sum / s.test.own.n / s.between)
 		})},
-	{ID: "test_collapse_weak_quotient", Name: "weak, in total", Formula: "tr S / tr Sigma_B", Source: hui, Cost: Pass2, ideal: zero,
+	{ID: "test_collapse_weak_quotient", Name: "test rows about the nearest train mean, in total", Formula: "tr S / tr Sigma_B", Source: hui, Cost: Pass2, ideal: zero,
 		eval: againstTrain(func(s *sample) Value { return number(s.test.pass.WeakSq / s.test.own.n / s.between) })},
 	{ID: "nc4_disagreement_test", Name: "nc4_disagreement on the test rows", Formula: "nc4_disagreement with train means", Source: papyan, Cost: Logits, ideal: zero,
 		eval: onTest(func(s *sample) Value { return s.disagreement(s.test.pass.Disagreements, s.test.pass.Rows) })},

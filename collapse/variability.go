@@ -8,7 +8,7 @@ const groupVariability = "variability (NC1)"
 var variability = []Metric{
 	{ID: "nc1", Name: "within against between, by directions", Formula: "tr(Sigma_W Sigma_B^+) / K", Source: "Papyan, Han, Donoho 2020",
 		Cost: Pass2, ideal: zero, eval: func(s *sample) Value { return s.nc1(s.pass.Moments, s.n) }},
-	{ID: "nc1_svd", Name: "the same over exactly min(K-1, d) directions", Formula: "(1/K) sum_{j<=r} u_j' Sigma_W u_j / lambda_j, r = min(K-1, d)",
+	{ID: "nc1_svd", Name: "nc1 over exactly min(K-1, d) directions", Formula: "(1/K) sum_{j<=r} u_j' Sigma_W u_j / lambda_j, r = min(K-1, d)",
 		Source: "Han, Papyan, Donoho 2021", Cost: Pass2, ideal: zero, eval: func(s *sample) Value {
 			if r := s.needSpread(); r != "" {
 				return undefined(r)
@@ -45,7 +45,7 @@ var variability = []Metric{
 		Cost: Full, ideal: zero, eval: vci},
 	{ID: "cdnv_mean", Name: "class-distance normalised variance, mean", Formula: "mean over pairs of (var_c + var_c') / (2 |mu_c - mu_c'|^2)",
 		Source: "Galanti, Gyorgy, Hutter 2021", Cost: Pass1, ideal: zero, eval: func(s *sample) Value { return s.cdnv(false) }},
-	{ID: "cdnv_max", Name: "the same, worst pair", Formula: "max over pairs of (var_c + var_c') / (2 |mu_c - mu_c'|^2)",
+	{ID: "cdnv_max", Name: "class-distance normalised variance, worst pair", Formula: "max over pairs of (var_c + var_c') / (2 |mu_c - mu_c'|^2)",
 		Source: "Galanti, Gyorgy, Hutter 2021", Cost: Pass1, ideal: zero, eval: func(s *sample) Value { return s.cdnv(true) }},
 }
 
