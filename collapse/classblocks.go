@@ -201,10 +201,9 @@ func finishBlocks(ctx context.Context, blocks []*classBlock) error {
 			rest = append(rest, b)
 			continue
 		}
-		if err := ctx.Err(); err != nil {
+		if err := interruptible(ctx, b.finish); err != nil {
 			return err
 		}
-		b.finish()
 	}
 	parallel.For(len(rest), func(_, i int) {
 		if ctx.Err() == nil {

@@ -40,8 +40,9 @@ func ofFull(f func(f *fullSample) Value) func(*sample) Value {
 }
 
 // factorWork is the number of operations up to which spectra are found from triangular factors. They keep the
-// singular values that second moments lose, those below 1e-8 of the largest, at several times the price.
-const factorWork = 1e11
+// singular values that second moments lose, those below 1e-8 of the largest, at several times the price: 5e10 is some
+// seconds, and allows for 50,000 rows in 700 dimensions.
+var factorWork = 5e10
 
 // fullNeeds says what has to be computed for the metrics that are wanted.
 type fullNeeds struct {
@@ -119,14 +120,32 @@ func (f *fullSample) sweep(ctx context.Context, s *sample, scan moments.ScanOpti
 		{need.mse, func() { f.mse = squaredErrorsOf(s, f.within, f.total) }},
 	}
 	for _, step := range steps {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		if step.wanted {
-			step.do()
+			if err := interruptible(ctx, step.do); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// interruptible runs f, which may take seconds in matrices of thousands of rows. It returns when the context is done, and leaves
+// f to come to its end in the background.
+func interruptible(ctx context.Context, f func()) error {
+	done := make(chan any, 1)
+	go func() {
+		defer func() { done <- recover() }()
+		f()
+	}()
+	select {
+	case failure := <-done:
+		if failure != nil {
+			panic(failure)
+		}
+		return ctx.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // rowSweep adds up what all rows contribute.
