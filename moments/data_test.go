@@ -176,7 +176,6 @@ func planOf(s *moments.State, o option) *moments.Plan {
 	if o.kind == moments.OnAxes {
 		for c := range k { // Gram-Schmidt, twice
 			v := append([]float64(nil), p.Means[c*d:(c+1)*d]...)
-			size := math.Sqrt(dot(v, v))
 			for range 2 {
 				for r := range p.Rank {
 					u := p.Axes[r*d : (r+1)*d]
@@ -187,7 +186,7 @@ func planOf(s *moments.State, o option) *moments.Plan {
 				}
 			}
 			left := math.Sqrt(dot(v, v))
-			if left < 1e-8*size {
+			if left <= 1e-8*math.Sqrt(p.Gram[0]) {
 				continue
 			}
 			for j := range v {
