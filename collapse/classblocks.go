@@ -18,7 +18,7 @@ func (f *fullSample) classes(ctx context.Context, s *sample, scan moments.ScanOp
 	for _, n := range s.sum.Count {
 		work += 2 * float64(n) * float64(s.d) * float64(min(n, int64(s.d)))
 	}
-	kind := classKind{d: s.d, wide: s.split.Wide(), nuclear: need.nuclear, rate: need.classRates, factor: work <= factorWork}
+	kind := classKind{d: s.d, dim: need.dim, wide: s.split.Wide(), nuclear: need.nuclear, rate: need.classRates, factor: work <= factorWork}
 	groups := kind.groups(s.sum.Count, s.opts.Memory/2)
 	progress := scan.Progress
 	if progress != nil { // all groups together count as one pass
@@ -55,7 +55,7 @@ func (f *fullSample) classes(ctx context.Context, s *sample, scan moments.ScanOp
 
 // classKind is what the blocks of all classes have in common.
 type classKind struct {
-	d             int
+	d, dim        int // of the rows, and of the coding rate
 	wide          bool // rows are float64
 	nuclear, rate bool // what is to be found
 	factor        bool // spectra from triangular factors
@@ -229,7 +229,7 @@ func (b *classBlock) finish() {
 func (b *classBlock) finishFolded() {
 	k, d := b.kind, b.kind.d
 	if k.rate {
-		b.codingRate = codingRate(d, float64(b.folded), d, b.units)
+		b.codingRate = codingRate(d, float64(b.folded), k.dim, b.units)
 	}
 	switch {
 	case b.factor != nil:
@@ -258,7 +258,7 @@ func (b *classBlock) finishHeld() {
 			eachRow(n, func(i int) { unitRow(v[i*d:(i+1)*d], &b.held, i) })
 			kernel.Syrk64(true, d, n, v, d, g, d)
 		}
-		b.codingRate = codingRate(side, float64(n), d, g)
+		b.codingRate = codingRate(side, float64(n), k.dim, g)
 	}
 	switch {
 	case !k.nuclear:

@@ -16,7 +16,6 @@ const (
 	AbsentClasses  Reason = "absent_classes"   // the script divides by the count of a class without rows
 	TooManyClasses Reason = "too_many_classes" // the script's truncated decomposition wants K - 1 < d
 	TooLarge       Reason = "too_large"        // the means of all classes exceed the memory limit
-	Unread         Reason = "unread"           // reading the rows once more failed
 )
 
 // Scripts lists the published scripts whose numbers can be had under their own names.
@@ -37,20 +36,21 @@ type script struct {
 }
 
 // imitate gives the numbers of a script as it would have them in float64, under its names.
-func (s *sample) imitate(r *Result, name string) {
+func (s *sample) imitate(ctx context.Context, scan moments.ScanOptions, r *Result, name string) error {
 	at := slices.IndexFunc(scripts, func(s script) bool { return s.name == name })
 	i := imitation{
-		sample: s, ctx: context.Background(), scan: moments.ScanOptions{Workers: s.opts.Workers},
+		sample: s, ctx: ctx, scan: moments.ScanOptions{Workers: scan.Workers},
 		classes: r.Classes, values: map[string]Value{},
 	}
 	if err := i.run(scripts[at]); err != nil {
-		r.warn("compat_unread", 0, nil, "%s: %v", name, err)
+		return err
 	}
 	if r.Compat == nil {
 		r.Compat = map[string]map[string]Value{}
 	}
 	r.Compat[name] = i.values
 	r.Notes = append(r.Notes, Warning{Code: "compat_" + name, Message: scripts[at].note})
+	return nil
 }
 
 // imitation is one script on one layer.
@@ -68,9 +68,9 @@ func (i *imitation) run(s script) error {
 	if i.classes >= 2 {
 		err = s.run(i)
 	}
-	rest := Unread
-	if r, ok := err.(Reason); ok {
-		rest, err = r, nil
+	rest, undefinedAll := err.(Reason)
+	if err != nil && !undefinedAll {
+		return err
 	}
 	for _, q := range s.quantities {
 		q, needsW := strings.CutPrefix(q, "*")
@@ -85,7 +85,7 @@ func (i *imitation) run(s script) error {
 		}
 		i.values[q] = Value{Number: v.Number, Reason: v.Reason}
 	}
-	return err
+	return nil
 }
 
 func (i *imitation) set(q string, v Value) { i.values[q] = v }

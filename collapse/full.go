@@ -17,6 +17,7 @@ import (
 // fullSample is what the metrics of cost Full need: second moments of all rows and of each class. What no wanted
 // metric needs is left empty.
 type fullSample struct {
+	d int // of the matrices
 	within   []float64 // Sigma_W, d x d
 	total    []float64 // Sigma_S, the covariance about mu_S, d x d
 	features []float64 // singular values of the rows less mu_S, decreasing, up to a common factor
@@ -56,40 +57,76 @@ type fullNeeds struct {
 	nuclear    bool
 	push       bool // of features
 	classPush  bool // of rows of W
+	dim        int  // d of the coding rates
 }
 
-func (m *measurement) fullNeeds(s *sample) (n fullNeeds) {
+func (m *measurement) fullNeeds() (n fullNeeds) {
 	want := func(ids ...string) bool {
 		return slices.ContainsFunc(ids, func(id string) bool { return m.wanted[id] })
 	}
 	imitated := func(script string) bool { return slices.Contains(m.opts.Compat, script) }
 	n.spectrum = want("erank_features", "srank_features", "top_energy")
-	n.vci = want("vci") && s.needSpread() == ""
-	n.mse = want("mse_total", "mse_nc1", "mse_nc23", "mse_perp") && s.class != nil
+	n.vci = want("vci")
+	n.mse = want("mse_total", "mse_nc1", "mse_nc23", "mse_perp")
 	n.total = want("pr_features") || n.mse || imitated("han")
 	n.moments = want("pr_within") || n.vci || n.total || n.spectrum
 	n.rate = want("coding_rate", "coding_rate_reduction")
 	n.classRates = want("coding_rate_classes", "coding_rate_reduction")
 	n.nuclear = want("nuclear_ratio") || imitated("zhou")
-	if s.needLogits() == "" {
-		n.push = want("pull_mean", "push_mean")
-		n.classPush = want("clf_push_pull_max", "clf_push_pull_mean")
-	}
+	n.push = want("pull_mean", "push_mean")
+	n.classPush = want("clf_push_pull_max", "clf_push_pull_mean")
 	return n
+}
+
+// on leaves out what is undefined on a sample anyway.
+func (n fullNeeds) on(s *sample) fullNeeds {
+	n.vci = n.vci && s.needSpread() == ""
+	n.mse = n.mse && s.class != nil
+	n.push = n.push && s.needLogits() == ""
+	n.classPush = n.classPush && s.needLogits() == ""
+	n.dim = s.d
+	return n
+}
+
+// sweeps and blocks tell of the passes: over all rows together, and by class.
+func (n fullNeeds) sweeps() bool { return n.moments || n.rate || n.push || n.classPush }
+func (n fullNeeds) blocks() bool { return n.nuclear || n.classRates }
+
+// passes is how often the rows are read, all groups of classes together counting as once.
+func (n fullNeeds) passes() (count int64) {
+	if n.sweeps() {
+		count++
+	}
+	if n.blocks() {
+		count++
+	}
+	return count
 }
 
 // third makes the third pass over the rows of a layer, and one more for every group of classes that fits in memory.
 func (m *measurement) third(s *sample, l *features.Layer) (*fullSample, error) {
-	need := m.fullNeeds(s)
-	if bytes := 8 * 8 * int64(s.d) * int64(s.d); (need.moments || need.rate) && bytes > m.opts.Memory {
-		return nil, &features.Error{File: m.set.Source, Array: l.Array, Kind: features.TooLarge, Message: fmt.Sprintf(
-			"second moments in %d dimensions need %d bytes, the budget is %d; raise --memory, or leave out metrics of cost F", s.d, bytes, m.opts.Memory)}
+	need := m.fullNeeds().on(s)
+	bytes := 8 * 8 * int64(s.d) * int64(s.d)
+	if !(need.moments || need.rate) || bytes <= m.opts.Memory {
+		return m.collectFull(s, need)
 	}
-	f := &fullSample{}
-	if err := f.sweep(m.ctx, s, m.scan, need); err != nil {
-		return nil, err
+	if s.n < float64(s.d) && len(m.opts.Compat) == 0 {
+		if f, err := m.thirdInSpan(s, need); f != nil || err != nil {
+			return f, err
+		}
 	}
-	if need.nuclear || need.classRates {
+	return nil, &features.Error{File: m.set.Source, Array: l.Array, Kind: features.TooLarge, Message: fmt.Sprintf(
+		"second moments in %d dimensions need %d bytes, the budget is %d; raise --memory, or leave out metrics of cost F", s.d, bytes, m.opts.Memory)}
+}
+
+func (m *measurement) collectFull(s *sample, need fullNeeds) (*fullSample, error) {
+	f := &fullSample{d: s.d}
+	if need.sweeps() {
+		if err := f.sweep(m.ctx, s, m.scan, need); err != nil {
+			return nil, err
+		}
+	}
+	if need.blocks() {
 		if err := f.classes(m.ctx, s, m.scan, need); err != nil {
 			return nil, err
 		}
@@ -97,11 +134,68 @@ func (m *measurement) third(s *sample, l *features.Layer) (*fullSample, error) {
 	return f, nil
 }
 
+// thirdInSpan serves few rows in many dimensions: rows and classifier are turned into the span of both, where d is their number.
+// No metric of cost Full changes under rotation. It returns nil if that does not fit in memory either.
+func (m *measurement) thirdInSpan(s *sample, need fullNeeds) (*fullSample, error) {
+	n, d, kw := int(s.n), s.d, 0
+	if s.class != nil {
+		kw = s.class.Classes
+	}
+	side := n + kw
+	if side >= d || 8*(3*int64(side)*int64(d)+8*int64(side)*int64(side)) > m.opts.Memory {
+		return nil, nil
+	}
+	vectors := make([]float64, 0, side*d)
+	labels := make([]int64, 0, n)
+	for b, err := range s.split.Batches(m.ctx, 256) {
+		if err != nil {
+			return nil, err
+		}
+		for i := range b.Rows {
+			if math.IsNaN(squareOf(&b, i)) {
+				continue
+			}
+			x32, x64 := rowOf(&b, i)
+			row := make([]float64, d)
+			copy(row, x64)
+			kernel.Widen(row[:len(x32)], x32)
+			vectors, labels = append(vectors, row...), append(labels, b.Labels[i])
+		}
+	}
+	if s.class != nil {
+		vectors = append(vectors, s.class.Weights...)
+	}
+	var coordinates []float64 // of vector i: column i of the triangular factor of the vectors as columns
+	if err := interruptible(m.ctx, func() {
+		coordinates = transpose(side, side, linalg.QR(d, side, transpose(side, d, vectors)))
+	}); err != nil {
+		return nil, err
+	}
+	var class *features.Classifier
+	if s.class != nil {
+		c := *s.class.Classifier
+		c.Dim, c.Weights = side, coordinates[n*side:]
+		class = &c
+	}
+	set, err := features.From(coordinates[:n*side], side, labels, class)
+	if err != nil {
+		return nil, err
+	}
+	turned := *m
+	turned.set, turned.scan.Progress = set, nil
+	t, _, err := turned.first(set.Layers[0].Train, "")
+	if err != nil {
+		return nil, err
+	}
+	t.use(class)
+	if err := t.measure(m.ctx, turned.scan, false); err != nil {
+		return nil, err
+	}
+	return turned.collectFull(t, need)
+}
+
 // sweep makes the pass over all rows, and what is made of its sums.
 func (f *fullSample) sweep(ctx context.Context, s *sample, scan moments.ScanOptions, need fullNeeds) error {
-	if !(need.moments || need.rate || need.push || need.classPush) {
-		return nil
-	}
 	v := newSweep(s, need)
 	// One chunk is worked on at a time, by all processors: sums are formed in the order of the rows, and only once.
 	scan.Workers, scan.ChunkRows = 1, max(64, min(moments.BlockRows, (1<<22)/s.d))
@@ -113,7 +207,7 @@ func (f *fullSample) sweep(ctx context.Context, s *sample, scan moments.ScanOpti
 		wanted bool
 		do     func()
 	}{
-		{need.rate, func() { f.codingRate = number(codingRate(s.d, s.n, s.d, v.units)); v.units = nil }},
+		{need.rate, func() { f.codingRate = number(codingRate(s.d, s.n, need.dim, v.units)); v.units = nil }},
 		{need.moments, func() { f.moments(s, v) }},
 		{need.spectrum, func() { f.spectrum(s, v) }},
 		{need.vci, func() { f.vci = variabilityIndex(s, f.within) }},

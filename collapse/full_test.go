@@ -236,6 +236,19 @@ func TestFullNonfiniteRows(t *testing.T) {
 	}
 }
 
+// Few rows in dimensions too many for their second moments are turned into their span.
+func TestFullInSpan(t *testing.T) {
+	a := normalData(11, 24, 120, 4, 0.5, 1)
+	want := a.measure(t, Options{Metrics: fullIDs()})
+	got := a.measure(t, Options{Metrics: fullIDs(), Memory: 8*8*120*120 - 1})
+	for _, id := range fullIDs() {
+		atNumber(t, got, id, want[id].Number, 1e-10)
+		if math.Float64bits(got[id].Number) == math.Float64bits(want[id].Number) && id == "mse_perp" {
+			t.Errorf("%s: the same bits, so it was not turned", id)
+		}
+	}
+}
+
 func TestFullMemory(t *testing.T) {
 	a := normalData(9, 30, 64, 3, 0.5, 0)
 	_, err := Measure(context.Background(), a.set(t), Options{Metrics: []string{"vci"}, Memory: 10000})

@@ -143,9 +143,7 @@ func (m *measurement) watch() {
 	var total int64
 	for _, l := range m.set.Layers {
 		total += 2 * int64(l.Train.Rows)
-		if m.full {
-			total += 2 * int64(l.Train.Rows)
-		}
+		total += m.fullNeeds().passes() * int64(l.Train.Rows)
 		if l.Test != nil {
 			total += 3 * int64(l.Test.Rows)
 		}
@@ -207,7 +205,9 @@ func (m *measurement) layer(l *features.Layer) (*Result, error) {
 		r.PerClass = s.perClass()
 	}
 	for _, name := range m.opts.Compat {
-		s.imitate(r, name)
+		if err := s.imitate(m.ctx, m.scan, r, name); err != nil {
+			return nil, err
+		}
 	}
 	return r, nil
 }

@@ -23,9 +23,7 @@ var spectra = []Metric{
 	{ID: "srank_features", Name: "stable rank of the features", Formula: "sum s_i^2 / s_1^2, s of the rows h_i - mu_S", Source: roy,
 		Cost: Full, Ideal: "K-1 (balanced)", eval: ofFull(func(f *fullSample) Value { return spectrumValue(f.features, geometry.StableRank) })},
 	{ID: "pr_features", Name: "participation ratio of the features", Formula: "(sum s_i^2)^2 / sum s_i^4, s of the rows h_i - mu_S", Source: roy,
-		Cost: Full, Ideal: "K-1 (balanced)", eval: func(s *sample) Value {
-			return ofFull(func(f *fullSample) Value { return participation(s.d, f.total) })(s)
-		}},
+		Cost: Full, Ideal: "K-1 (balanced)", eval: ofFull(func(f *fullSample) Value { return participation(f.d, f.total) })},
 	{ID: "erank_means", Name: "effective rank of the means", Formula: "erank of M", Source: roy, ideal: idealRank, eval: between(meansSpectrum(geometry.EffectiveRank))},
 	{ID: "srank_means", Name: "stable rank of the means", Formula: "srank of M", Source: roy, ideal: idealRank, eval: between(meansSpectrum(geometry.StableRank))},
 	{ID: "pr_means", Name: "participation ratio of the means", Formula: "pr of M", Source: roy, ideal: idealRank, eval: between(meansSpectrum(geometry.ParticipationRatio))},
@@ -34,7 +32,7 @@ var spectra = []Metric{
 			if r := s.needWithin(); r != "" {
 				return undefined(r)
 			}
-			return ofFull(func(f *fullSample) Value { return participation(s.d, f.within) })(s)
+			return ofFull(func(f *fullSample) Value { return participation(f.d, f.within) })(s)
 		}},
 	{ID: "erank_weights", Name: "effective rank of W", Formula: "erank of W, not centred", Source: roy, ideal: idealRank, eval: weightsSpectrum(geometry.EffectiveRank)},
 	{ID: "srank_weights", Name: "stable rank of W", Formula: "srank of W, not centred", Source: roy, ideal: idealRank, eval: weightsSpectrum(geometry.StableRank)},
