@@ -55,7 +55,7 @@ func (f *fullSample) classes(ctx context.Context, s *sample, scan moments.ScanOp
 
 // classKind is what the blocks of all classes have in common.
 type classKind struct {
-	d, dim        int // of the rows, and of the coding rate
+	d, dim        int  // of the rows, and of the coding rate
 	wide          bool // rows are float64
 	nuclear, rate bool // what is to be found
 	factor        bool // spectra from triangular factors

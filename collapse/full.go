@@ -17,7 +17,7 @@ import (
 // fullSample is what the metrics of cost Full need: second moments of all rows and of each class. What no wanted
 // metric needs is left empty.
 type fullSample struct {
-	d int // of the matrices
+	d        int       // of the matrices
 	within   []float64 // Sigma_W, d x d
 	total    []float64 // Sigma_S, the covariance about mu_S, d x d
 	features []float64 // singular values of the rows less mu_S, decreasing, up to a common factor
