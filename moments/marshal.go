@@ -68,7 +68,7 @@ func (s *State) UnmarshalBinary(data []byte) error {
 	for range d.size(3) {
 		n := node{uint8(d.int()), d.int()}
 		k := d.size(5)
-		if d.failed || dim <= 0 || int64(k)*2*dim > int64(len(d.rest)/8) || n.level > 62 {
+		if d.failed || dim <= 0 || k > 0 && dim > int64(len(d.rest)/(8*2*k)) || n.level > 62 {
 			d.failed = true
 			break
 		}
@@ -159,6 +159,12 @@ func (p *Plan) fingerprint() int64 {
 	e.ints(int64(p.Summary.Dim), int64(p.Moments), int64(p.Rank), flag(p.Units), flag(p.Weak), flag(p.Double), flag(p.Exact), flag(p.Whole))
 	e.floats(p.Means...)
 	e.floats(p.Axes...)
+	if l := p.Levels; l != nil {
+		e.ints(int64(l.Seed), int64(l.Kept))
+		e.floats(l.Inverse...)
+		e.floats(l.Shape...)
+		e.floats(l.Scale...)
+	}
 	if p.Weights != nil {
 		e.floats(p.Weights.Centred...)
 		e.floats(p.Weights.AtCentre...)
@@ -214,6 +220,18 @@ func (e *encoder) sums(at node, s *Sums) {
 	e.floats(s.Weak...)
 	e.ints(s.Disagreements, s.Margin.Class, s.CosMargin.Class)
 	e.floats(s.WeakSq, s.Loss, s.Margin.Min, s.Margin.Sum, s.CosMargin.Min, s.CosMargin.Sum, s.MinNorm2, s.MaxNorm2)
+	for i := range s.Levels {
+		for _, v := range s.Levels[i].fields() {
+			e.floats(*v)
+		}
+	}
+	e.ints(int64(len(s.Residuals)))
+	for _, r := range s.Residuals {
+		e.ints(int64(r.Key), int64(r.Class), int64(len(r.Row)))
+		for _, v := range r.Row {
+			e.floats(float64(v))
+		}
+	}
 }
 
 func (e *encoder) end() []byte {
@@ -284,5 +302,18 @@ func (d *decoder) sums(s *Sums) {
 	s.Disagreements, s.Margin.Class, s.CosMargin.Class = d.int(), d.int(), d.int()
 	for _, v := range []*float64{&s.WeakSq, &s.Loss, &s.Margin.Min, &s.Margin.Sum, &s.CosMargin.Min, &s.CosMargin.Sum, &s.MinNorm2, &s.MaxNorm2} {
 		*v = d.float()
+	}
+	for i := range s.Levels {
+		for _, v := range s.Levels[i].fields() {
+			*v = d.float()
+		}
+	}
+	for range d.size(3) {
+		r := Residual{Key: uint64(d.int()), Class: int32(d.int())}
+		r.Row = make([]float32, d.size(1))
+		for i := range r.Row {
+			r.Row[i] = float32(d.float())
+		}
+		s.Residuals = append(s.Residuals, r)
 	}
 }
