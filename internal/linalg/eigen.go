@@ -7,8 +7,10 @@ import (
 )
 
 // Eigenvalues returns the eigenvalues of a symmetric n x n matrix in descending order. Both triangles
-// of a must be filled; a is destroyed. The error of each is a few eps times the largest magnitude;
-// zero rows give eigenvalues that are exactly zero. A matrix with NaN or an infinity gives n NaN.
+// of a must be filled; a is destroyed. The error of each is a small multiple of eps times the largest
+// magnitude, about 20 eps at n = 300; zero rows give eigenvalues that are exactly zero. A matrix with
+// NaN or an infinity gives n NaN. It costs 4/3 n^3 operations, half of them at the speed at which the
+// matrix can be read.
 func Eigenvalues(n int, a []float64) []float64 {
 	check(n, n, a)
 	values := make([]float64, n)
@@ -55,7 +57,9 @@ func nonzero(n int, a []float64) (kept []int) {
 
 // EigenSym returns the eigenvalues of a symmetric n x n matrix in descending order and orthonormal
 // eigenvectors, one per row: vectors[j*n:(j+1)*n] belongs to values[j]. Both triangles of a must be
-// filled; a is destroyed. A matrix with NaN or an infinity gives NaN throughout.
+// filled; a is destroyed. Values are as accurate as those of [Eigenvalues], and vectors orthonormal and
+// A v - value v small to the same extent. A matrix with NaN or an infinity gives NaN throughout. It
+// costs about twice the time of the values, and five more matrices of memory.
 func EigenSym(n int, a []float64) (values []float64, vectors []float64) {
 	check(n, n, a)
 	values, vectors = make([]float64, n), make([]float64, n*n)

@@ -142,3 +142,18 @@ func TestEigenSymByTriangle(t *testing.T) {
 		atMost(t, "V A - diag(values) V", difference(left, make([]float64, n*n)), eigenBound(n)*want[0])
 	}
 }
+
+// The ends of the range of float64.
+func TestExtremes(t *testing.T) {
+	for _, x := range []float64{math.MaxFloat64, 0x1p1023, 0x1p-1022, math.SmallestNonzeroFloat64} {
+		if got := Eigenvalues(2, []float64{x, 0, 0, -x}); got[0] != x || got[1] != -x {
+			t.Errorf("eigenvalues of diag(x, -x), x = %v: %v", x, got)
+		}
+		if s, _, err := SVD(2, 2, []float64{0, x, 0, 0}); err != nil || math.Abs(s[0]/2-x/2) > x*4*eps || s[1] != 0 {
+			t.Errorf("singular values of a matrix with one element %v: %v, %v", x, s, err)
+		}
+		if r := QR(1, 1, []float64{-x}); r[0] != x {
+			t.Errorf("R of %v is %v", -x, r[0])
+		}
+	}
+}

@@ -20,10 +20,6 @@ import (
 // ErrNotFinite is returned for a matrix that holds NaN or an infinity.
 var ErrNotFinite = errors.New("linalg: matrix holds NaN or an infinity")
 
-// ErrNoConvergence is returned when an iteration did not end within its bound. No finite matrix is
-// known for which this happens.
-var ErrNoConvergence = errors.New("linalg: singular values did not converge")
-
 // check panics unless a holds rows*cols numbers.
 func check(rows, cols int, a []float64) {
 	if rows < 0 || cols < 0 || len(a) < rows*cols {
@@ -65,7 +61,7 @@ func normalise(a []float64) (undo float64, ok bool) {
 		return 1, true
 	}
 	_, e := math.Frexp(top)
-	e = max(e, -1020) // so that the factor itself is finite
+	e = min(max(e, -1000), 1000) // so that both factors are finite
 	by := math.Ldexp(1, -e)
 	for i := range a {
 		a[i] *= by
