@@ -22,6 +22,9 @@ type Sums struct {
 	Loss               float64 // sum of cross-entropies
 	Margin, CosMargin  Spread  // z_y - max z_j over j != y; the same of cos(h - mu_G, w_j - wbar)
 	MinNorm2, MaxNorm2 float64 // of |h - mu_G|^2, where cosine margins were asked for
+
+	Levels    []LevelSums // by class of the plan
+	Residuals []Residual
 }
 
 // ClassSums is the part of one class.
@@ -62,6 +65,9 @@ func newSums(p *Plan) *Sums {
 	if p.Weak {
 		s.Weak = make([]float64, p.size())
 	}
+	if p.Levels != nil {
+		s.Levels = make([]LevelSums, len(p.Summary.Classes))
+	}
 	return s
 }
 
@@ -84,6 +90,10 @@ func mergeSums(a, b *Sums) *Sums {
 	a.Margin.merge(b.Margin)
 	a.CosMargin.merge(b.CosMargin)
 	a.MinNorm2, a.MaxNorm2 = min(a.MinNorm2, b.MinNorm2), max(a.MaxNorm2, b.MaxNorm2)
+	for i := range a.Levels {
+		a.Levels[i].merge(&b.Levels[i])
+	}
+	a.Residuals = append(a.Residuals, b.Residuals...)
 	return a
 }
 
@@ -140,6 +150,7 @@ func (p *Pass2) Add(b *features.Batch) error {
 		}
 		n := min(b.Rows-i, BlockRows-int(p.next%BlockRows))
 		part := rowsOf(b, i, n)
+		part.First = int(p.next)
 		p.work.rows(&part)
 		i, p.next = i+n, p.next+int64(n)
 		if p.next%BlockRows == 0 {
@@ -159,7 +170,7 @@ func (p *Pass2) close(index int64) {
 // Merge adds the rows of another pass with an equal plan, which must not be used afterwards.
 func (p *Pass2) Merge(o *Pass2) error {
 	a, b := p.plan, o.plan
-	if a.size() != b.size() || len(a.Summary.Classes) != len(b.Summary.Classes) || a.Moments != b.Moments || a.Weak != b.Weak {
+	if a.size() != b.size() || len(a.Summary.Classes) != len(b.Summary.Classes) || a.Moments != b.Moments || a.Weak != b.Weak || (a.Levels == nil) != (b.Levels == nil) {
 		return fmt.Errorf("moments: merging second passes of different plans")
 	}
 	p.close(p.next / BlockRows)
@@ -406,11 +417,17 @@ func (w *rowWorker[T]) row(b *features.Batch, i int, s, p []T) {
 			sums.WeakSq += w.distance(b, i, near)
 		}
 	}
-	if w.Weights == nil {
+	var z []T
+	if w.Weights != nil {
+		z = p[w.weights:][:w.kw]
+	}
+	y := int(label)
+	if w.levels != nil {
+		w.level(b.First, i, s, z, y)
+	}
+	if z == nil {
 		return
 	}
-	z := p[w.weights:][:w.kw]
-	y := int(label)
 	if w.Weights.Cosines {
 		own := 0.0 // r.m_c
 		if c < k {

@@ -41,6 +41,7 @@ type Plan struct {
 	Units   bool     // add up the scatter of the unit vectors about their class means (the plan's own rows)
 	Weak    bool     // add up moments about the nearest mean also
 	Double  bool     // products in float64, else in float32
+	Levels  *Levels  // nil where they are not asked for
 	Exact   bool     // matrices of moments in float64 even so, for ill-conditioned means
 }
 
@@ -71,6 +72,9 @@ func (p *Plan) check() error {
 		(p.Moments != OnAxes || len(p.Axes) == p.Rank*d) &&
 		(p.Weights == nil || len(p.Weights.Centred) == p.Weights.Classes*d && len(p.Weights.Norm) == p.Weights.Classes &&
 			len(p.Weights.AtCentre) == p.Weights.Classes)
+	if l := p.Levels; l != nil {
+		ok = ok && len(l.Used) == k && len(l.Inverse) == k*k && len(l.Shape) == k*k && len(l.Scale) == k
+	}
 	if !ok {
 		return fmt.Errorf("moments: parts of the plan do not fit %d classes x %d dimensions", k, d)
 	}
@@ -125,12 +129,13 @@ type bench[T real] struct {
 	cosines     []T     // (K+1) x Classes, (w_j - wbar).m_base
 	inverse     []T     // 1/|w_j - wbar|
 	largest     float64 // norm of the longest centred mean
+	levels      *levelBench[T]
 }
 
 func newBench[T real](p *Plan) *bench[T] {
 	s := p.Summary
 	k, d := len(s.Classes), s.Dim
-	b := &bench[T]{Plan: p, k: k, d: d, r: p.Rank, means: -1}
+	b := &bench[T]{Plan: p, k: k, d: d, r: p.Rank, means: -1, levels: newLevelBench[T](p)}
 	b.bases = s.Absolute()
 	centre := slices.Clone(p.Centre)
 	kernel.Add64(centre, s.Pivot)
