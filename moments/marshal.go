@@ -29,18 +29,20 @@ func (s *State) MarshalBinary() ([]byte, error) {
 	}
 	e.ints(int64(len(s.pivot)))
 	e.floats(s.pivot...)
-	nodes := s.forest.nodes()
+	parts := s.forest.parts()
 	open := s.open != nil && len(s.open.classes) > 0
-	n := int64(len(nodes))
+	n := int64(len(parts))
 	if open {
 		n++
 	}
 	e.ints(n)
-	for _, at := range nodes {
-		e.table(at, s.forest.trees[at])
+	for _, p := range parts {
+		e.place(p.at, p.length)
+		e.table(p.sum)
 	}
 	if open {
-		e.table(node{0, s.next / BlockRows}, s.open.copy().finish(s.pivot, nil))
+		e.place(place{0, s.next / BlockRows}, 0)
+		e.table(s.open.copy().finish(s.pivot, nil))
 	}
 	return e.end(), nil
 }
@@ -66,9 +68,9 @@ func (s *State) UnmarshalBinary(data []byte) error {
 		d.floats(out.pivot)
 	}
 	for range d.size(3) {
-		n := node{uint8(d.int()), d.int()}
+		at, length := d.place()
 		k := d.size(5)
-		if d.failed || dim <= 0 || k > 0 && dim > int64(len(d.rest)/(8*2*k)) || n.level > 62 {
+		if d.failed || dim <= 0 || k > 0 && dim > int64(len(d.rest)/(8*2*k)) {
 			d.failed = true
 			break
 		}
@@ -87,35 +89,37 @@ func (s *State) UnmarshalBinary(data []byte) error {
 		}
 		d.floats(t.mean)
 		d.floats(t.unit)
-		out.forest.add(n, t)
+		out.forest.put(part[*table]{at, length, t})
 	}
 	if d.failed || len(d.rest) > 0 || next < 0 || dim <= 0 || dim > math.MaxInt32 || pivot != 0 && int64(pivot) != dim ||
-		pivot == 0 && len(out.forest.trees) > 0 {
+		pivot == 0 && out.forest.groups != nil {
 		return fmt.Errorf("moments: sizes in the state do not fit its length")
 	}
 	s.dim, s.pivot, s.next, s.bad, s.open = out.dim, out.pivot, out.next, out.bad, nil
-	s.forest.trees, s.forest.merge = out.forest.trees, mergeTables
+	s.forest.waiting, s.forest.groups, s.forest.merge = out.forest.waiting, out.forest.groups, mergeTables
 	return nil
 }
 
 // MarshalBinary writes the pass, all of it but the plan, of which only a fingerprint is kept.
 func (p *Pass2) MarshalBinary() ([]byte, error) {
 	e := begin(kindPass2)
-	nodes := p.forest.nodes()
+	parts := p.forest.parts()
 	var open *Sums
 	if p.inside { // the worker goes on from where it is: its sums are copied
 		open = p.work.peek()
 	}
-	n := int64(len(nodes))
+	n := int64(len(parts))
 	if open != nil {
 		n++
 	}
 	e.ints(p.plan.fingerprint(), p.next, int64(len(p.plan.Summary.Classes)), int64(p.plan.size()), n)
-	for _, at := range nodes {
-		e.sums(at, p.forest.trees[at])
+	for _, part := range parts {
+		e.place(part.at, part.length)
+		e.sums(part.sum)
 	}
 	if open != nil {
-		e.sums(node{0, p.next / BlockRows}, open)
+		e.place(place{0, p.next / BlockRows}, 0)
+		e.sums(open)
 	}
 	return e.end(), nil
 }
@@ -139,16 +143,15 @@ func (p *Pass2) UnmarshalBinary(data []byte) error {
 		if d.failed {
 			break
 		}
-		n := node{uint8(d.int()), d.int()}
+		at, length := d.place()
 		s := newSums(p.plan)
 		d.sums(s)
-		d.failed = d.failed || n.level > 62
-		out.add(n, s)
+		out.put(part[*Sums]{at, length, s})
 	}
 	if d.failed || len(d.rest) > 0 || next < 0 {
 		return fmt.Errorf("moments: sizes in the second pass do not fit its length")
 	}
-	p.next, p.inside, p.forest.trees = next, false, out.trees
+	p.next, p.inside, p.forest.waiting, p.forest.groups = next, false, out.waiting, out.groups
 	return nil
 }
 
@@ -200,8 +203,10 @@ func (e *encoder) floats(v ...float64) {
 	}
 }
 
-func (e *encoder) table(at node, t *table) {
-	e.ints(int64(at.level), at.index, int64(len(t.classes)))
+func (e *encoder) place(at place, length int) { e.ints(int64(at.level), at.index, int64(length)) }
+
+func (e *encoder) table(t *table) {
+	e.ints(int64(len(t.classes)))
 	for i, label := range t.classes {
 		e.ints(label, t.count[i], t.zero[i])
 		e.floats(t.m2[i], t.square[i])
@@ -210,8 +215,8 @@ func (e *encoder) table(at node, t *table) {
 	e.floats(t.unit...)
 }
 
-func (e *encoder) sums(at node, s *Sums) {
-	e.ints(int64(at.level), at.index, s.Rows)
+func (e *encoder) sums(s *Sums) {
+	e.ints(s.Rows)
 	for _, c := range s.Class {
 		e.ints(c.Rows, c.NCCErrors, c.Errors)
 		e.floats(c.Scatter, c.UnitScatter)
@@ -288,6 +293,14 @@ func (d *decoder) size(words int) int {
 		return 0
 	}
 	return int(n)
+}
+
+func (d *decoder) place() (at place, length int) {
+	level, index, n := d.int(), d.int(), d.int()
+	if level < 0 || level > maxLevel || index < 0 || n < 0 || n > fanOut {
+		d.failed = true
+	}
+	return place{uint8(level), index}, int(n)
 }
 
 func (d *decoder) sums(s *Sums) {

@@ -162,7 +162,7 @@ func (p *Pass2) Add(b *features.Batch) error {
 
 func (p *Pass2) close(index int64) {
 	if p.inside {
-		p.forest.add(node{0, index}, p.work.end())
+		p.forest.add(index, p.work.end())
 		p.inside = false
 	}
 }
@@ -175,8 +175,8 @@ func (p *Pass2) Merge(o *Pass2) error {
 	}
 	p.close(p.next / BlockRows)
 	o.close(o.next / BlockRows)
-	for _, n := range o.forest.nodes() {
-		p.forest.add(n, o.forest.trees[n])
+	for _, part := range o.forest.parts() {
+		p.forest.put(part)
 	}
 	p.next = max(p.next, o.next)
 	return nil
@@ -185,7 +185,11 @@ func (p *Pass2) Merge(o *Pass2) error {
 // Sums finishes the pass.
 func (p *Pass2) Sums() *Sums {
 	p.close(p.next / BlockRows)
-	return p.forest.fold(newSums(p.plan))
+	sums := newSums(p.plan)
+	for _, part := range p.forest.parts() {
+		mergeSums(sums, part.sum)
+	}
+	return sums
 }
 
 // Collect makes the second pass over a split. The result does not depend on the number of workers.
@@ -219,7 +223,7 @@ func (g *gatherer) Begin(block int) {
 	g.begin()
 }
 func (g *gatherer) Rows(b *features.Batch) { g.rows(b) }
-func (g *gatherer) End()                   { g.pass.forest.add(node{0, g.index}, g.end()) }
+func (g *gatherer) End()                   { g.pass.forest.add(g.index, g.end()) }
 
 // rowWorker turns rows into sums, in products of type T.
 type rowWorker[T real] struct {

@@ -93,7 +93,7 @@ func (s *State) Add(b *features.Batch) error {
 // close makes the open block part of the forest.
 func (s *State) close(index int64) {
 	if s.open != nil && len(s.open.classes) > 0 {
-		s.forest.add(node{0, index}, s.open.finish(s.pivot, nil))
+		s.forest.add(index, s.open.finish(s.pivot, nil))
 	}
 	s.open = nil
 }
@@ -108,10 +108,9 @@ func (s *State) Merge(o *State) error {
 	if s.pivot == nil {
 		s.pivot = o.pivot
 	}
-	for _, n := range o.forest.nodes() {
-		t := o.forest.trees[n]
-		t.rebase(o.pivot, s.pivot)
-		s.forest.add(n, t)
+	for _, p := range o.forest.parts() {
+		p.sum.rebase(o.pivot, s.pivot)
+		s.forest.put(p)
 	}
 	s.bad.add(o.bad)
 	s.next = max(s.next, o.next)
@@ -190,7 +189,7 @@ func (c *collector) End() {
 		s.forest.mu.Unlock()
 	}
 	if len(c.block.classes) > 0 {
-		s.forest.add(node{0, c.index}, c.block.finish(s.pivot, c.spare.get(s.dim)))
+		s.forest.add(c.index, c.block.finish(s.pivot, c.spare.get(s.dim)))
 	}
 }
 
@@ -225,10 +224,13 @@ func (t *table) line(label int64) (i int, isNew bool) {
 	return i, true
 }
 
-// extend lengthens v by n zeros.
+// extend lengthens v by a row of n zeros. It grows by doubling, for rows are many and long.
 func extend(v []float64, n int) []float64 {
 	old := len(v)
-	v = slices.Grow(v, n)[:old+n]
+	if old+n > cap(v) {
+		v = append(make([]float64, 0, 2*old+8*n), v...)
+	}
+	v = v[:old+n]
 	clear(v[old:])
 	return v
 }
@@ -352,7 +354,7 @@ func (b *block) add(x *features.Batch, first int64) (bad Nonfinite) {
 		}
 		c, isNew := b.line(label)
 		if isNew {
-			b.origin = slices.Grow(b.origin[:c*b.dim], b.dim)[:(c+1)*b.dim]
+			b.origin = extend(b.origin[:c*b.dim], b.dim)
 			copy(b.row(b.origin, c), x64)
 			kernel.Widen(b.row(b.origin, c)[:len(x32)], x32)
 		}

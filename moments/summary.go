@@ -1,7 +1,6 @@
 package moments
 
 import (
-	"maps"
 	"math"
 	"slices"
 
@@ -24,15 +23,24 @@ type Summary struct {
 
 // Summary finishes the state, which stays as it is and can take more rows.
 func (s *State) Summary() *Summary {
-	all := &forest[*table]{trees: s.forest.trees, merge: mergeTables}
-	if s.open != nil && len(s.open.classes) > 0 { // it pairs with its neighbours as it will when it is full, or merged
-		all.trees = maps.Clone(all.trees)
-		all.merge = func(a, b *table) *table { return mergeTables(a.pick(a.classes), b) }
-		all.add(node{0, s.next / BlockRows}, s.open.copy().finish(s.pivot, nil))
-		all.merge = mergeTables
+	parts := s.forest.parts()
+	if s.open != nil && len(s.open.classes) > 0 { // it meets its neighbours as it will when it is full, or merged
+		all := forest[*table]{merge: func(a, b *table) *table { return mergeTables(a.pick(a.classes), b) }}
+		for _, p := range parts {
+			all.put(p)
+		}
+		all.add(s.next/BlockRows, s.open.copy().finish(s.pivot, nil))
+		parts = all.parts()
 	}
-	t := all.fold(newTable(s.dim)) // merging into a new table leaves the trees alone
-	t = t.pick(slices.Sorted(slices.Values(t.classes)))
+	t := newTable(s.dim)
+	for i, p := range parts {
+		if i == 0 && len(parts) == 1 {
+			t = p.sum
+		} else {
+			mergeTables(t, p.sum)
+		}
+	}
+	t = t.pick(slices.Sorted(slices.Values(t.classes))) // a copy: the state goes on
 	out := &Summary{
 		Dim: s.dim, Classes: t.classes, Count: t.count, Zero: t.zero, Scatter: t.m2, Square: t.square,
 		Pivot: s.pivot, Mean: t.mean, Unit: t.unit,
