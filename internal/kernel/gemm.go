@@ -39,6 +39,9 @@ type set[T float] struct {
 	// with one chain of sums per element. It reads a for all mr rows, whatever rows is, and, unless
 	// the set masks columns, b for all v*lanes columns.
 	tile func(v, k int, a []T, ars, acs int, b []T, brs int, c []T, crs, rows, cols int, alpha, beta T, load bool)
+	// packRows copies, for q < rows and p < panels, width() elements from src[q*lds+p*width()] to
+	// dst[p*distance+q*width()].
+	packRows func(dst []T, distance int, src []T, lds, rows, panels int)
 	// transpose writes dst[p*ldd+i] = src[i*lds+p] for i < rows, p < n.
 	transpose func(dst []T, ldd int, src []T, lds, rows, n int)
 }
@@ -86,16 +89,28 @@ func (s *set[T]) packRight(dst []T, from, to int, trans bool, b []T, ldb, pc, kc
 	// Four panels at a time: the source is read along its rows.
 	for ; from < to; from += 4 {
 		group := min(4, to-from)
-		for q := range kc {
-			row := b[(pc+q)*ldb : (pc+q)*ldb+n]
-			for p := from; p < from+group; p++ {
-				j := p * w
-				if p == count-1 {
-					copy(dst[j*kc+q*last*s.lanes:], row[j:])
-				} else {
-					copy(dst[j*kc+q*w:j*kc+(q+1)*w], row[j:j+w])
-				}
+		j := from * w
+		src := b[pc*ldb+j:]
+		if from+group == count { // the last panel, which may be narrow or incomplete
+			group--
+			j := (count - 1) * w
+			width := last * s.lanes
+			for q := range kc {
+				copy(dst[j*kc+q*width:], b[(pc+q)*ldb+j:(pc+q)*ldb+n])
 			}
+		}
+		if group > 0 {
+			s.packRows(dst[j*kc:], w*kc, src, ldb, kc, group)
+		}
+	}
+}
+
+// packRowsGo copies the pieces of width w of each row to one panel after the other.
+func packRowsGo[T float](w int, dst []T, distance int, src []T, lds, rows, panels int) {
+	for q := range rows {
+		row := src[q*lds : q*lds+panels*w]
+		for p := range panels {
+			copy(dst[p*distance+q*w:], row[p*w:(p+1)*w])
 		}
 	}
 }
@@ -225,7 +240,7 @@ func (s *set[T]) packedSize(n, kc int) int {
 // kc rows stay in the second-level cache.
 func (s *set[T]) direct(transB bool, m, kc, ldb int) bool {
 	var zero T
-	return !transB && (m <= 4*s.mr || m <= 256 && kc*ldb*sizeOf(zero) <= 1<<20)
+	return !transB && (m <= 4*s.mr || s.masks && m <= 256 && kc*ldb*sizeOf(zero) <= 1<<20)
 }
 
 // serial is a whole product on one goroutine, contraction blocks of at most limit.

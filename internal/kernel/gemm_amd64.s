@@ -1816,6 +1816,72 @@ end40:
 	VZEROUPPER
 	RET
 
+// func packRows64AVX2(dst *byte, distance int, src *byte, lds int, rows int, panels int)
+// Requires: AVX
+TEXT ·packRows64AVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), DI
+	MOVQ distance+8(FP), R8
+	MOVQ src+16(FP), SI
+	MOVQ lds+24(FP), R9
+	MOVQ rows+32(FP), CX
+	MOVQ panels+40(FP), DX
+
+row41:
+	MOVQ DI, R10
+	MOVQ SI, R11
+	MOVQ DX, BX
+
+panel42:
+	VMOVUPS (R11), Y0
+	VMOVUPS 32(R11), Y1
+	VMOVUPS Y0, (R10)
+	VMOVUPS Y1, 32(R10)
+	ADDQ    $+64, R11
+	ADDQ    R8, R10
+	DECQ    BX
+	JNE     panel42
+	ADDQ    R9, SI
+	ADDQ    $+64, DI
+	DECQ    CX
+	JNE     row41
+	VZEROUPPER
+	RET
+
+// func packRows128AVX2(dst *byte, distance int, src *byte, lds int, rows int, panels int)
+// Requires: AVX
+TEXT ·packRows128AVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), DI
+	MOVQ distance+8(FP), R8
+	MOVQ src+16(FP), SI
+	MOVQ lds+24(FP), R9
+	MOVQ rows+32(FP), CX
+	MOVQ panels+40(FP), DX
+
+row43:
+	MOVQ DI, R10
+	MOVQ SI, R11
+	MOVQ DX, BX
+
+panel44:
+	VMOVUPS (R11), Y0
+	VMOVUPS 32(R11), Y1
+	VMOVUPS 64(R11), Y2
+	VMOVUPS 96(R11), Y3
+	VMOVUPS Y0, (R10)
+	VMOVUPS Y1, 32(R10)
+	VMOVUPS Y2, 64(R10)
+	VMOVUPS Y3, 96(R10)
+	ADDQ    $+128, R11
+	ADDQ    R8, R10
+	DECQ    BX
+	JNE     panel44
+	ADDQ    R9, SI
+	ADDQ    $+128, DI
+	DECQ    CX
+	JNE     row43
+	VZEROUPPER
+	RET
+
 // func transpose32AVX2(dst *float32, ldd int, src *float32, lds int, n int)
 // Requires: AVX
 TEXT ·transpose32AVX2(SB), NOSPLIT, $0-40
@@ -1830,7 +1896,7 @@ TEXT ·transpose32AVX2(SB), NOSPLIT, $0-40
 	LEAQ (R9)(R9*2), R11
 	LEAQ (SI)(R9*4), BX
 
-loop41:
+loop45:
 	VMOVUPS    (SI), Y0
 	VMOVUPS    (BX), Y4
 	VMOVUPS    (SI)(R9*1), Y1
@@ -1876,7 +1942,7 @@ loop41:
 	ADDQ       $0x20, BX
 	LEAQ       (DI)(R8*8), DI
 	SUBQ       $0x08, CX
-	JNE        loop41
+	JNE        loop45
 	VZEROUPPER
 	RET
 
@@ -1894,7 +1960,7 @@ TEXT ·transpose64AVX2(SB), NOSPLIT, $0-40
 	LEAQ (R9)(R9*2), R11
 	LEAQ (SI)(R9*4), BX
 
-loop42:
+loop46:
 	VMOVUPD    (SI), Y0
 	VMOVUPD    (SI)(R9*1), Y1
 	VMOVUPD    (SI)(R9*2), Y2
@@ -1914,6 +1980,6 @@ loop42:
 	ADDQ       $0x20, SI
 	LEAQ       (DI)(R8*4), DI
 	SUBQ       $0x04, CX
-	JNE        loop42
+	JNE        loop46
 	VZEROUPPER
 	RET

@@ -54,6 +54,16 @@ func tile64x1AVX2(k int, a *float64, ars int, acs int, b *float64, brs int, c *f
 //go:noescape
 func tile64x2AVX2(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
 
+// packRows64AVX2 copies 64 bytes from src + q*lds + p*64 to dst + p*distance + q*64 for q < rows and p < panels, all in bytes, both positive.
+//
+//go:noescape
+func packRows64AVX2(dst *byte, distance int, src *byte, lds int, rows int, panels int)
+
+// packRows128AVX2 copies 128 bytes from src + q*lds + p*128 to dst + p*distance + q*128 for q < rows and p < panels, all in bytes, both positive.
+//
+//go:noescape
+func packRows128AVX2(dst *byte, distance int, src *byte, lds int, rows int, panels int)
+
 // transpose32AVX2 writes dst[p*ldd+i] = src[i*lds+p] for i < 8 and p < n, n a positive multiple of 8.
 //
 //go:noescape

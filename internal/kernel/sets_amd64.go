@@ -2,16 +2,18 @@
 
 package kernel
 
+import "unsafe"
+
 var (
 	set32 = [3]*set[float32]{
 		levelGo:     goSet[float32](512),
-		levelAVX2:   {mr: 6, lanes: 8, widest: 2, kc: 512, tile: tile32AVX2, transpose: transpose32},
-		levelAVX512: {mr: 8, lanes: 16, widest: 3, kc: 512, masks: true, tile: tile32AVX512, transpose: transpose32},
+		levelAVX2:   {mr: 6, lanes: 8, widest: 2, kc: 512, tile: tile32AVX2, packRows: packRows64[float32], transpose: transpose32},
+		levelAVX512: {mr: 8, lanes: 16, widest: 3, kc: 512, masks: true, tile: tile32AVX512, packRows: packRows128[float32], transpose: transpose32},
 	}
 	set64 = [3]*set[float64]{
 		levelGo:     goSet[float64](256),
-		levelAVX2:   {mr: 6, lanes: 4, widest: 2, kc: 256, tile: tile64AVX2, transpose: transpose64},
-		levelAVX512: {mr: 8, lanes: 8, widest: 3, kc: 256, masks: true, tile: tile64AVX512, transpose: transpose64},
+		levelAVX2:   {mr: 6, lanes: 4, widest: 2, kc: 256, tile: tile64AVX2, packRows: packRows64[float64], transpose: transpose64},
+		levelAVX512: {mr: 8, lanes: 8, widest: 3, kc: 256, masks: true, tile: tile64AVX512, packRows: packRows128[float64], transpose: transpose64},
 	}
 )
 
@@ -118,4 +120,16 @@ func transposeRest[T float](dst []T, ldd int, src []T, lds, rows, n, done, whole
 	if done < rows {
 		transposeGo(dst[done:], ldd, src[done*lds:], lds, rows-done, n)
 	}
+}
+
+// The panels are 64 bytes wide for AVX2 and 128 for AVX-512, in both types.
+
+func packRows64[T float](dst []T, distance int, src []T, lds, rows, panels int) {
+	size := int(unsafe.Sizeof(dst[0]))
+	packRows64AVX2((*byte)(unsafe.Pointer(&dst[0])), distance*size, (*byte)(unsafe.Pointer(&src[0])), lds*size, rows, panels)
+}
+
+func packRows128[T float](dst []T, distance int, src []T, lds, rows, panels int) {
+	size := int(unsafe.Sizeof(dst[0]))
+	packRows128AVX2((*byte)(unsafe.Pointer(&dst[0])), distance*size, (*byte)(unsafe.Pointer(&src[0])), lds*size, rows, panels)
 }

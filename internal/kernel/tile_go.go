@@ -9,7 +9,11 @@ const (
 )
 
 func goSet[T float](kc int) *set[T] {
-	return &set[T]{mr: goRows, lanes: goLanes, widest: 2, kc: kc, tile: tileGo[T], transpose: transposeGo[T]}
+	return &set[T]{mr: goRows, lanes: goLanes, widest: 2, kc: kc, tile: tileGo[T],
+		packRows: func(dst []T, distance int, src []T, lds, rows, panels int) {
+			packRowsGo(2*goLanes, dst, distance, src, lds, rows, panels)
+		},
+		transpose: transposeGo[T]}
 }
 
 func tileGo[T float](v, k int, a []T, ars, acs int, b []T, brs int, c []T, crs, rows, cols int, alpha, beta T, load bool) {

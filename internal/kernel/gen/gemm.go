@@ -17,6 +17,8 @@ func gemm(g *generator) {
 			g.tile256(double, v)
 		}
 	}
+	g.packRows(64)
+	g.packRows(128)
 	g.transpose32()
 	g.transpose64()
 }
@@ -358,6 +360,41 @@ func (g *generator) transpose64() {
 	g.LEAQ(indexed(reg.RDI, reg.R8, 4, 0), reg.RDI)
 	g.SUBQ(operand.Imm(4), reg.RCX)
 	g.JNE(ref(loop))
+	g.VZEROUPPER()
+	g.RET()
+}
+
+// packRows makes the copy of pieces of rows, of the given number of bytes each, one after the other.
+func (g *generator) packRows(bytes int) {
+	name := fmt.Sprintf("packRows%dAVX2", bytes)
+	g.function(name, "func(dst *byte, distance int, src *byte, lds, rows, panels int)",
+		fmt.Sprintf("%s copies %d bytes from src + q*lds + p*%[2]d to dst + p*distance + q*%[2]d for q < rows and p < panels, all in bytes, both positive.", name, bytes))
+	g.Load(g.Param("dst"), reg.RDI)
+	g.Load(g.Param("distance"), reg.R8)
+	g.Load(g.Param("src"), reg.RSI)
+	g.Load(g.Param("lds"), reg.R9)
+	g.Load(g.Param("rows"), reg.RCX)
+	g.Load(g.Param("panels"), reg.RDX)
+	row, panel := g.label("row"), g.label("panel")
+	g.Label(row)
+	g.MOVQ(reg.RDI, reg.R10)
+	g.MOVQ(reg.RSI, reg.R11)
+	g.MOVQ(reg.RDX, reg.RBX)
+	g.Label(panel)
+	for i := range bytes / 32 {
+		g.VMOVUPS(at(reg.R11, 32*i), ymm[i])
+	}
+	for i := range bytes / 32 {
+		g.VMOVUPS(ymm[i], at(reg.R10, 32*i))
+	}
+	g.ADDQ(operand.I32(bytes), reg.R11)
+	g.ADDQ(reg.R8, reg.R10)
+	g.DECQ(reg.RBX)
+	g.JNE(ref(panel))
+	g.ADDQ(reg.R9, reg.RSI)
+	g.ADDQ(operand.I32(bytes), reg.RDI)
+	g.DECQ(reg.RCX)
+	g.JNE(ref(row))
 	g.VZEROUPPER()
 	g.RET()
 }
