@@ -61,8 +61,8 @@ type classKind struct {
 	factor        bool // spectra from triangular factors
 }
 
-// limit is the number of rows that a block keeps before it folds them into matrices.
-func (k *classKind) limit() int { return max(k.d, 256) }
+// limit is the number of rows that a block keeps before it folds them into matrices. Each time costs as much as d rows more.
+func (k *classKind) limit() int { return max(2*k.d, 256) }
 
 // bytes is the storage of the block of a class with n rows.
 func (k *classKind) bytes(n int64) int64 {
