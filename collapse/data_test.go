@@ -29,8 +29,14 @@ func (d *data) row(i int) []float64 { return d.rows[i*d.dim : (i+1)*d.dim] }
 
 func (d *data) classes() int { return len(d.b) }
 
+// failer is the part of testing.TB that helpers need.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+}
+
 // set is the data as Measure takes them.
-func (d *data) set(t testing.TB) *features.Set {
+func (d *data) set(t failer) *features.Set {
 	t.Helper()
 	var c *features.Classifier
 	if d.w != nil {
