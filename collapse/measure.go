@@ -25,6 +25,10 @@ type Options struct {
 	MSELambda     float64  // weight decay of the mse_* metrics; default 2e-3
 	DepthEps      float64  // nearest-centre error that counts as separated (effective depth); default 0.01
 	Minority      []int64  // minority classes; nil finds them from the counts
+	Alpha         float64  // levels at or below this count as collapsed; default 0.10
+	Confidence    float64  // of the intervals of the levels; default 0.95
+	NoVerdict     bool     // leave out levels and verdict, and their cost
+	Seed          uint64   // of what is drawn by lot: rows for the errors of the levels, random directions
 	Memory        int64    // bytes for working storage; default features.DefaultMemory
 	Workers       int      // goroutines; default all processors; results do not depend on it
 
@@ -118,6 +122,15 @@ func (o *Options) resolve() error {
 	if o.DepthEps == 0 {
 		o.DepthEps = 0.01
 	}
+	if o.Alpha == 0 {
+		o.Alpha = 0.10
+	}
+	if o.Confidence == 0 {
+		o.Confidence = 0.95
+	}
+	if !(o.Alpha > 0 && o.Alpha < 1 && o.Confidence > 0 && o.Confidence < 1) {
+		return fmt.Errorf("collapse: alpha %v and confidence %v: expected between 0 and 1", o.Alpha, o.Confidence)
+	}
 	if o.Memory == 0 {
 		o.Memory = features.DefaultMemory
 	}
@@ -200,6 +213,9 @@ func (m *measurement) layer(l *features.Layer) (*Result, error) {
 			v = s.evaluate(metric)
 		}
 		r.Metrics[metric.ID] = v
+	}
+	if !m.opts.NoVerdict {
+		r.Verdict = s.verdict()
 	}
 	if m.opts.PerClass {
 		r.PerClass = s.perClass()

@@ -132,9 +132,10 @@ type Result struct {
 	Classes        int // rows of W, else the largest label + 1
 	PresentClasses int
 	ClassCounts    Range
-	DType          string // as stored
-	Precision      string // of the products of pass 2: "float64" or "float32"
-	Route          string // how nc1 was found: "svd", "gram", or "" where it is undefined
+	DType          string   // as stored
+	Precision      string   // of the products of pass 2: "float64" or "float32"
+	Route          string   // how nc1 was found: "svd", "gram", or "" where it is undefined
+	Verdict        *Verdict // nil with NoVerdict
 	Metrics        Values
 	PerClass       []ClassRow                  // nil unless asked for
 	Compat         map[string]map[string]Value // script -> quantity -> value; nil unless asked for
@@ -185,11 +186,12 @@ func (r *Result) MarshalJSON() ([]byte, error) {
 		DType          string                       `json:"dtype"`
 		Precision      string                       `json:"precision"`
 		Route          string                       `json:"nc1_route,omitempty"`
+		Verdict        *Verdict                     `json:"verdict,omitempty"`
 		Metrics        json.RawMessage              `json:"metrics"`
 		PerClass       []ClassRow                   `json:"per_class,omitempty"`
 		Compat         map[string]map[string]number `json:"compat,omitempty"`
 		Notes          []Warning                    `json:"notes,omitempty"`
 		Warnings       []Warning                    `json:"warnings"`
 	}{r.Source, r.Layer, r.Step, r.Split, r.Samples, r.Skipped, r.Dimension, r.Classes, r.PresentClasses, r.ClassCounts,
-		"single", r.DType, r.Precision, r.Route, metrics, r.PerClass, compat, r.Notes, warnings})
+		"single", r.DType, r.Precision, r.Route, r.Verdict, metrics, r.PerClass, compat, r.Notes, warnings})
 }

@@ -30,9 +30,11 @@ type sample struct {
 	route           route
 	precision       string
 
-	test *testSample      // nil without test rows
-	ood  *moments.Summary // one class; nil without rows out of distribution
-	full *fullSample      // what the metrics of cost Full need; nil where none is asked for
+	test     *testSample      // nil without test rows
+	ood      *moments.Summary // one class; nil without rows out of distribution
+	layoutOf *layout          // what the levels are measured against; nil without a verdict, or where there is nothing to measure
+
+	full *fullSample // what the metrics of cost Full need; nil where none is asked for
 }
 
 // classifier is W, b and what is made of them.
@@ -178,7 +180,13 @@ func (s *sample) measure(ctx context.Context, scan moments.ScanOptions, classify
 		s.precision = "float64"
 	}
 	s.choose()
-	s.pass, err = s.plan(classify).Collect(ctx, s.split, scan)
+	p := s.plan(classify)
+	if classify && !s.opts.NoVerdict {
+		if s.layoutOf = s.layout(); s.layoutOf != nil {
+			p.Levels = s.layoutOf.plan
+		}
+	}
+	s.pass, err = p.Collect(ctx, s.split, scan)
 	if err != nil {
 		return err
 	}
