@@ -88,8 +88,8 @@ def main():
         mine, theirs, single = [], [], []
         product()
         for _ in range(options.rounds):
-            # numpy's threads look for work for some time after a call, ours too: let them come to rest.
-            time.sleep(0.05)
+            # OpenBLAS's threads spin for about 0.1 s after a call, ours for about 1 ms: let them come to rest.
+            time.sleep(0.2)
             mine.append(ask(operation, kind, m, n, k, 0, level, repetitions))
             time.sleep(0.01)
             product()
@@ -99,7 +99,7 @@ def main():
                 product()
                 times.append(time.perf_counter() - start)
             theirs.append(statistics.median(times))
-        time.sleep(0.05)
+        time.sleep(0.2)
         for _ in range(3):
             single.append(ask(operation, kind, m, n, k, 1, level, 1))
         a, b = statistics.median(mine), statistics.median(theirs)

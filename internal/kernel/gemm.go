@@ -142,11 +142,11 @@ func (s *set[T]) unpacked(b []T, ldb, pc, kc, n int, edge []T) right[T] {
 // edgeSize is the space of such an edge.
 func (s *set[T]) edgeSize(kc int) int { return s.widest*s.lanes*kc + slack }
 
-// strip is the number of rows of op(A) that are packed together when A is transposed.
+// strip is the largest number of rows of op(A) that are packed together.
 const strip = 32
 
 // leftSize is the scratch space that rows needs.
-func (s *set[T]) leftSize(kc int) int { return strip*(kc+32) + slack }
+func (s *set[T]) leftSize(kc int) int { return strip*(kc+96) + slack }
 
 // aligned tells whether rows at this distance fall upon each other in the first-level cache.
 func aligned[T float](ld int) bool {
@@ -166,6 +166,11 @@ func sizeOf[T float](v T) int {
 // contraction block [pc, pc+kc). c begins at row i0.
 func (s *set[T]) rows(transA bool, i0, m, n, pc, kc int, alpha T, a []T, lda int, r right[T], beta T, load bool, c []T, ldc int, scratch []T) {
 	mr := s.mr
+	// A right operand beyond the second-level cache is read once for several rows of tiles.
+	together := mr
+	if s.large(n, kc) {
+		together = strip / mr * mr
+	}
 	if !transA {
 		ld := kc + 16
 		ld += -ld & 15
@@ -173,16 +178,16 @@ func (s *set[T]) rows(transA bool, i0, m, n, pc, kc int, alpha T, a []T, lda int
 			ld += 64
 		}
 		copied := n > 4*s.width() && aligned[T](lda)
-		for i := 0; i < m; i += mr {
+		for i := 0; i < m; i += together {
 			left, ars := a[(i0+i)*lda+pc:], lda
-			count := min(mr, m-i)
-			if copied || count < mr {
+			count := min(together, m-i)
+			if copied || count%mr != 0 {
 				for q := range count {
 					copy(scratch[q*ld:q*ld+kc], left[q*lda:])
 				}
 				left, ars = scratch, ld
 			}
-			s.row(left, ars, 1, count, n, kc, alpha, r, beta, load, c[i*ldc:], ldc)
+			s.row(left, mr*ars, ars, 1, count, n, kc, alpha, r, beta, load, c[i*ldc:], ldc)
 		}
 		return
 	}
@@ -193,9 +198,12 @@ func (s *set[T]) rows(transA bool, i0, m, n, pc, kc int, alpha T, a []T, lda int
 			row = row[:count]
 			at := q * mr
 			for len(row) >= mr {
-				if mr == 8 {
+				switch mr {
+				case 8:
 					*(*[8]T)(scratch[at:]) = *(*[8]T)(row)
-				} else {
+				case 6:
+					*(*[6]T)(scratch[at:]) = *(*[6]T)(row)
+				default:
 					copy(scratch[at:at+mr], row)
 				}
 				row = row[mr:]
@@ -205,14 +213,21 @@ func (s *set[T]) rows(transA bool, i0, m, n, pc, kc int, alpha T, a []T, lda int
 				copy(scratch[at:], row)
 			}
 		}
-		for q := 0; q < count; q += mr {
-			s.row(scratch[q*kc:], 1, mr, min(mr, count-q), n, kc, alpha, r, beta, load, c[(i+q)*ldc:], ldc)
+		for q := 0; q < count; q += together {
+			s.row(scratch[q*kc:], mr*kc, 1, mr, min(together, count-q), n, kc, alpha, r, beta, load, c[(i+q)*ldc:], ldc)
 		}
 	}
 }
 
-// row multiplies one row of tiles.
-func (s *set[T]) row(left []T, ars, acs, count, n, kc int, alpha T, r right[T], beta T, load bool, c []T, ldc int) {
+// large tells whether a packed block exceeds what the second-level cache can hold beside the rest.
+func (s *set[T]) large(n, kc int) bool {
+	var zero T
+	return n*kc*sizeOf(zero) > 768<<10
+}
+
+// row multiplies one or several rows of tiles, panel by panel; step is the distance of their left
+// operands.
+func (s *set[T]) row(left []T, step, ars, acs, count, n, kc int, alpha T, r right[T], beta T, load bool, c []T, ldc int) {
 	np, last := s.panels(n)
 	w := s.width()
 	for p := range np {
@@ -227,7 +242,11 @@ func (s *set[T]) row(left []T, ars, acs, count, n, kc int, alpha T, r right[T], 
 		} else if p == np-1 && r.last != nil {
 			b, brs = r.last, v*s.lanes
 		}
-		s.tile(v, kc, left, ars, acs, b, brs, c[j:], ldc, count, cols, alpha, beta, load)
+		at := 0
+		for i := 0; i < count; i += s.mr {
+			s.tile(v, kc, left[at:], ars, acs, b, brs, c[i*ldc+j:], ldc, min(s.mr, count-i), cols, alpha, beta, load)
+			at += step
+		}
 	}
 }
 
@@ -340,14 +359,7 @@ func (s *set[T]) shared(transA, transB bool, m, n, k int, alpha T, a []T, lda in
 	buffer := take[T](size + workers*part)
 	defer give(buffer)
 	packed, scratch := buffer.s[:size], buffer.s[size:]
-	// Rows per item: one tile, or as many as are packed together, but no fewer than make 20 us or so.
-	group := s.mr
-	if transA {
-		group = max(1, min(strip, m/(2*workers))/s.mr) * s.mr
-	}
-	for group*min(n, maxColumns)*kc < 1<<20 && group*8*workers < m {
-		group *= 2
-	}
+	group := s.group(transA, m, min(n, maxColumns), kc, workers)
 	for j := 0; j < n; j += maxColumns {
 		cols := min(maxColumns, n-j)
 		np, _ := s.panels(cols)
@@ -377,6 +389,27 @@ func (s *set[T]) shared(transA, transB bool, m, n, k int, alpha T, a []T, lda in
 			})
 		}
 	}
+}
+
+// group is the number of rows of an item: those that share a packed strip or a pass over the right
+// operand, as long as there are several items for each worker, and enough for about 20 us of work.
+func (s *set[T]) group(transA bool, m, n, kc, workers int) int {
+	tiles := (m + s.mr - 1) / s.mr
+	group := 1
+	if transA || s.large(n, kc) {
+		// Of the possible numbers of tiles, the one that leaves the workers least idle at the end.
+		least := 0
+		for g := strip / s.mr; g >= min(3, strip/s.mr); g-- {
+			items := (tiles + g - 1) / g
+			if busy := (items + workers - 1) / workers * g; least == 0 || busy < least {
+				group, least = g, busy
+			}
+		}
+	}
+	for group*s.mr*n*kc < 1<<20 && group*8*workers < tiles {
+		group *= 2
+	}
+	return group * s.mr
 }
 
 // ranges is the number of parts into which a long contraction is cut, each with a result of its own.
