@@ -205,7 +205,7 @@ func (s *sample) verdict() *Verdict {
 		}
 	case s.layoutOf == nil:
 		for _, name := range []string{"variability", "simplex", "duality"} {
-			*l.Level(name) = Level{Verdict: Undecidable, Low: finite(0), Reason: "fewer than two classes have two samples", Needed: samples(2)}
+			*l.Level(name) = Level{Verdict: Undecidable, Low: finite(0), Reason: "it takes two classes of two samples"}
 		}
 	default:
 		m := s.layoutOf
@@ -287,12 +287,12 @@ func (l *Level) judgeVariability(alpha, n, d float64) {
 		}
 	case l.Floor != nil && *l.Floor > alpha:
 		l.Reason = fmt.Sprintf("rounding alone shows %s", Percent(*l.Floor))
-	case *l.High <= alpha:
+	case l.High != nil && *l.High <= alpha:
 		l.Reason = fmt.Sprintf("noise cut into classes at random shows as little (%s)", Percent(*l.Null))
 		l.Needed = samples(math.Floor(2+2*d**l.High**l.High) + 1)
 	default:
 		l.Reason = fmt.Sprintf("the interval includes %s", short(alpha))
-		if l.Value != nil && *l.Value > 0 {
+		if l.High != nil && l.Value != nil && *l.Value > 0 {
 			l.more(n, math.Log(*l.High / *l.Value), math.Abs(math.Log(alpha / *l.Value)))
 		}
 	}
@@ -400,7 +400,11 @@ func (v *Verdict) sentence(k, d int) string {
 		if len(l.pairs) > 0 {
 			text = "the means of " + pairsText(l.pairs) + " coincide within their noise"
 		}
-		if l.Needed != nil {
+		switch {
+		case l.Needed == nil:
+		case l.Worst != nil:
+			text += fmt.Sprintf(" (it takes at least %s a class)", plural(*l.Needed, "sample", "samples"))
+		default:
 			text += fmt.Sprintf(" (about %s a class would decide)", plural(*l.Needed, "sample", "samples"))
 		}
 		return strings.TrimSpace(text)
