@@ -249,7 +249,7 @@ func (s *sample) variabilityLevel(l *layout, f fourth, z float64) (v Level) {
 			apart = max(l.clean[at], 0) + 2*(own(a)+own(b))
 		}
 		if apart > 0 && noise > 0 {
-			v.Needed = samples(math.Ceil(min(l.n[a], l.n[b]) * max(1, noise/apart)))
+			v.Needed = samples(max(math.Ceil(min(l.n[a], l.n[b])*noise/apart), min(l.n[a], l.n[b])+1))
 		}
 		for a := range k {
 			for b := a + 1; b < k; b++ {

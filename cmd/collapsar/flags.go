@@ -60,6 +60,11 @@ func (m *measureFlags) add(cmd *cobra.Command) {
 	f.Float64Var(&m.RankTol, "rank-tol", m.RankTol, "eigenvalues of the between-class scatter count above this share of the largest")
 	f.Float64Var(&m.MSELambda, "mse-lambda", m.MSELambda, "weight decay of the mse_* metrics")
 	f.Float64Var(&m.DepthEps, "depth-eps", m.DepthEps, "nearest-centre error at which a layer separates the classes (effective depth)")
+	m.Alpha, m.Confidence = 0.10, 0.95
+	f.Float64Var(&m.Alpha, "alpha", m.Alpha, "levels at or below this count as collapsed, a tenth of it for the centre")
+	f.Float64Var(&m.Confidence, "confidence", m.Confidence, "of the intervals of the levels")
+	f.BoolVar(&m.NoVerdict, "no-verdict", false, "leave out the levels and the verdict")
+	f.Uint64Var(&m.Seed, "seed", 0, "of what is drawn by lot for the levels")
 	f.Int64SliceVar(&m.Minority, "minority", nil, "the minority `classes`, as in 5,6; default: found from the counts")
 	f.Lookup("minority").DefValue = ""
 	f.IntVar(&m.Workers, "workers", 0, "processors to use; 0 for all")
@@ -102,6 +107,14 @@ func (m *measureFlags) check(o *features.Options) error {
 	}{{"rank-tol", m.RankTol}, {"mse-lambda", m.MSELambda}, {"depth-eps", m.DepthEps}} {
 		if !(f.value > 0) || math.IsInf(f.value, 0) {
 			return usagef("--%s %v: must be a number above 0", f.flag, f.value)
+		}
+	}
+	for _, f := range []struct {
+		flag  string
+		value float64
+	}{{"alpha", m.Alpha}, {"confidence", m.Confidence}} {
+		if !(f.value > 0 && f.value < 1) {
+			return usagef("--%s %v: must be a number between 0 and 1", f.flag, f.value)
 		}
 	}
 	if m.Workers < 0 {

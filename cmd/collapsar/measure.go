@@ -46,7 +46,12 @@ usage, and 99 when a result did not meet a --threshold.`,
 				if err != nil {
 					return err
 				}
-				m.want(t.id)
+				switch {
+				case !strings.HasPrefix(t.id, levelPrefix):
+					m.want(t.id)
+				case m.NoVerdict:
+					return usagef("--threshold %s: --no-verdict leaves out the levels", text)
+				}
 				thresholds = append(thresholds, t)
 			}
 			in, err := expand(args)

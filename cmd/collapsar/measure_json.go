@@ -66,6 +66,10 @@ type effective struct {
 	RankTol       float64  `json:"rank_tol"`
 	MSELambda     float64  `json:"mse_lambda"`
 	DepthEps      float64  `json:"depth_eps"`
+	Alpha         float64  `json:"alpha"`
+	Confidence    float64  `json:"confidence"`
+	NoVerdict     bool     `json:"no_verdict"`
+	Seed          uint64   `json:"seed"`
 	Minority      []int64  `json:"minority,omitempty"`
 	Features      string   `json:"features,omitempty"`
 	Labels        string   `json:"labels,omitempty"`
@@ -86,16 +90,18 @@ func optionsOf(o features.Options, m measureFlags) effective {
 		metrics = []string{"default"}
 	}
 	return effective{
-		m.GlobalMean, m.Precision, metrics, m.Compat, m.PerClass, m.SkipNonfinite, m.RankTol, m.MSELambda, m.DepthEps, m.Minority,
+		m.GlobalMean, m.Precision, metrics, m.Compat, m.PerClass, m.SkipNonfinite, m.RankTol, m.MSELambda, m.DepthEps, m.Alpha, m.Confidence, m.NoVerdict, m.Seed, m.Minority,
 		o.Features, o.Labels, o.Weights, o.Bias, o.Layer, o.LabelsFile, o.WeightsFile, o.TestFile, o.BFloat16, o.MultiLabel, o.LabelColumns,
 	}
 }
 
 // fileJSON is an element of "files".
 type fileJSON struct {
-	Source string                   `json:"source"`
-	Notes  []noteJSON               `json:"notes,omitempty"`
-	Depth  *collapse.EffectiveDepth `json:"effective_depth,omitempty"`
+	Source   string                   `json:"source"`
+	Sentence string                   `json:"sentence,omitempty"`
+	Notes    []noteJSON               `json:"notes,omitempty"`
+	Depth    *collapse.EffectiveDepth `json:"effective_depth,omitempty"`
+	From     map[string]*string       `json:"holds_from_layer,omitempty"` // null where the last layer does not have it
 }
 
 type noteJSON struct {
@@ -111,8 +117,9 @@ func notesJSON(notes []features.Note) (out []noteJSON) {
 }
 
 type trajectoryJSON struct {
-	Steps          []*int `json:"steps"` // null where a name has no number
-	ZeroErrorSince *int   `json:"zero_error_since"`
+	Steps          []*int          `json:"steps"` // null where a name has no number
+	ZeroErrorSince *int            `json:"zero_error_since"`
+	HoldsSince     map[string]*int `json:"holds_since,omitempty"` // in the last layer
 }
 
 func trajectoryOf(reports []*collapse.Report) trajectoryJSON {
@@ -122,6 +129,9 @@ func trajectoryOf(reports []*collapse.Report) trajectoryJSON {
 	}
 	if i := zeroErrorSince(reports); i >= 0 {
 		t.ZeroErrorSince = t.Steps[i]
+	}
+	if judged(reports) {
+		t.HoldsSince = sinceJSON(reports)
 	}
 	return t
 }
@@ -173,7 +183,11 @@ func writeJSON(p *page, o effective, trajectory bool, reports []*collapse.Report
 func measured(reports []*collapse.Report) (results []*collapse.Result, files []fileJSON) {
 	for _, r := range reports {
 		results = append(results, r.Results...)
-		files = append(files, fileJSON{r.Source, notesJSON(r.Notes), depth(r)})
+		f := fileJSON{Source: r.Source, Sentence: r.Sentence(), Notes: notesJSON(r.Notes), Depth: depth(r)}
+		if f.Sentence != "" && len(r.Results) > 1 {
+			f.From = r.HoldsFromLayer()
+		}
+		files = append(files, f)
 	}
 	return results, files
 }
@@ -184,6 +198,13 @@ func writeCSV(p *page, metrics []collapse.Metric, reports []*collapse.Report) {
 	head := []string{"source", "layer", "step", "split", "samples", "dimension", "classes"}
 	for _, m := range metrics {
 		head = append(head, m.ID)
+	}
+	withVerdict := judged(reports)
+	if withVerdict {
+		head = append(head, "verdict")
+		for _, name := range collapse.Properties() {
+			head = append(head, levelPrefix+name, levelPrefix+name+".low", levelPrefix+name+".high")
+		}
 	}
 	w.Write(head)
 	for _, report := range reports {
@@ -199,6 +220,16 @@ func writeCSV(p *page, metrics []collapse.Metric, reports []*collapse.Report) {
 					cell = strconv.FormatFloat(v.Number, 'g', -1, 64)
 				}
 				line = append(line, cell)
+			}
+			if withVerdict {
+				line = append(line, r.Verdict.Whole)
+				for _, id := range head[len(line):] {
+					cell := ""
+					if v := value(r, id); v.Defined() {
+						cell = strconv.FormatFloat(v.Number, 'g', -1, 64)
+					}
+					line = append(line, cell)
+				}
 			}
 			w.Write(line)
 		}

@@ -16,6 +16,7 @@ const digits = 5 // that count, in tables of metrics
 func writeReport(p *page, metrics []collapse.Metric, report *collapse.Report) {
 	results := report.Results
 	writeHead(p, report)
+	writeVerdict(p, report)
 	var heads []string
 	if len(results) > 1 {
 		for _, r := range results {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/collapsar/collapsar/collapse"
 )
@@ -35,7 +36,11 @@ func parseThreshold(text string) (t threshold, err error) {
 
 // quantity finds what a threshold is about.
 func quantity(id string) (func(*collapse.Result) collapse.Value, error) {
-	if _, ok := collapse.Lookup(id); !ok {
+	if strings.HasPrefix(id, levelPrefix) {
+		if err := checkLevel(id); err != nil {
+			return nil, err
+		}
+	} else if _, ok := collapse.Lookup(id); !ok {
 		return nil, unknownMetric(id)
 	}
 	return func(r *collapse.Result) collapse.Value { return value(r, id) }, nil
@@ -60,8 +65,11 @@ func (t threshold) met(r *collapse.Result) (ok bool, found string) {
 	return ok, strconv.FormatFloat(v.Number, 'g', -1, 64)
 }
 
-// value is the value of a metric in a result.
+// value is the value of a metric, or of a number of a level, in a result.
 func value(r *collapse.Result, id string) collapse.Value {
+	if strings.HasPrefix(id, levelPrefix) {
+		return levelValue(r, id)
+	}
 	if v, ok := r.Metrics[id]; ok {
 		return v
 	}

@@ -14,7 +14,7 @@ import (
 // headline are the metrics that a trajectory is told by; those that fit a terminal are taken in this order, and stand in that
 // of the registry.
 var headline = []string{
-	"nc1", "nc2_max_angle", "nc3_distance", "nc4_disagreement", "classifier_error", "nc2_equinorm", "nc1_quotient",
+	"level.variability", "level.simplex", "level.duality", "level.centre", "nc1", "nc2_max_angle", "nc3_distance", "nc4_disagreement", "classifier_error", "nc2_equinorm", "nc1_quotient",
 	"ncc_error", "cdnv_mean", "nc2_etf",
 }
 
@@ -24,6 +24,9 @@ var more = []string{"classifier_error_test", "nc1_test", "nc3_alignment", "ce_lo
 // writeTrajectory prints a line for every file, and how each metric went.
 func writeTrajectory(p *page, metrics []collapse.Metric, reports []*collapse.Report, chosen bool) {
 	labels := stepLabels(reports)
+	if !chosen {
+		metrics = slices.Concat(levelColumns(), metrics)
+	}
 	p.wrapped(bold, 2, clean(fmt.Sprintf("%s, %s to %s", plural(len(reports), "file"), reports[0].Source, reports[len(reports)-1].Source)))
 	for i, layer := range layersOf(reports) {
 		if i > 0 {
@@ -39,10 +42,14 @@ func writeTrajectory(p *page, metrics []collapse.Metric, reports []*collapse.Rep
 		}
 		writeSteps(p, metrics, layer, labels, results, chosen)
 	}
-	if i := zeroErrorSince(reports); i >= 0 {
+	since := zeroErrorSince(reports)
+	if since >= 0 || judged(reports) {
 		p.WriteByte('\n')
-		p.wrapped(plain, 2, fmt.Sprintf("no training row is misclassified from %s on", stepName(labels[i])))
 	}
+	if since >= 0 {
+		p.wrapped(plain, 2, fmt.Sprintf("no training row is misclassified from %s on", stepName(labels[since])))
+	}
+	writeSince(p, labels, reports)
 }
 
 // stepName is how a sentence calls a step.
@@ -221,7 +228,12 @@ func stepTable(metrics []collapse.Metric, labels []string, results []*collapse.R
 }
 
 // broken cuts an id into lines of a head: "nc2_max_angle" into nc2_, max_, angle.
-func broken(id string) []string { return strings.SplitAfter(id, "_") }
+func broken(id string) []string {
+	if name, ok := strings.CutPrefix(id, levelPrefix); ok {
+		return []string{levelPrefix, name}
+	}
+	return strings.SplitAfter(id, "_")
+}
 
 // writeTrends prints for every metric where it began, where it ended, and the way between.
 func writeTrends(p *page, metrics []collapse.Metric, labels []string, results []*collapse.Result) {
