@@ -4,8 +4,8 @@
 
 Every peer is a process of its own that holds the features in memory (see peers.py); collapsar reads them
 from the file each time. In a round everything runs once, one after the other, so that slow minutes of the
-machine strike all alike; the table gives medians over the rounds. A round in which other programs took
-more than a tenth of the processors from a measurement is thrown away and repeated.
+machine strike all alike; the table gives medians over the rounds. A run during which other programs took
+more than a tenth of the processors is repeated at once.
 """
 import argparse
 import fcntl
@@ -90,34 +90,28 @@ class Collapsar:
 
 
 def rounds(entrants, count, lock):
-    """Measures everything `count` times and yields, for each entrant, its seconds and its last values."""
+    """Measures everything `count` times; returns the seconds and the last values of each entrant."""
     times = {e.name: [] for e in entrants}
     values = {}
-    thrown = 0
-    while any(len(t) < count for t in times.values()):
-        kept = {}
+    disturbed = 0
+    for _ in range(count):
         with open(lock or os.devnull, "a") as held:
             if lock:
                 fcntl.flock(held, fcntl.LOCK_EX)
             for e in entrants:
-                began, before = time.perf_counter(), machine_seconds()
-                seconds, own, values[e.name] = e.run()
-                elapsed = time.perf_counter() - began
-                foreign = machine_seconds() - before - own
-                print(f"  {e.name}: {seconds:.3f} s, other programs {foreign:.2f} s", file=sys.stderr)
-                if foreign > 0.1 * elapsed * os.cpu_count() + 3 / TICKS:
-                    kept = None
-                    break
-                kept[e.name] = seconds
-        if kept is None:
-            thrown += 1
-            if thrown > 4 * count:
-                raise SystemExit("other programs keep the processors busy: try again on a quiet machine")
-            time.sleep(1)
-            continue
-        for name, seconds in kept.items():
-            times[name].append(seconds)
-    return times, values, thrown
+                while True:
+                    began, before = time.perf_counter(), machine_seconds()
+                    seconds, own, values[e.name] = e.run()
+                    elapsed = time.perf_counter() - began
+                    foreign = machine_seconds() - before - own
+                    print(f"  {e.name}: {seconds:.3f} s, other programs {foreign:.2f} s", file=sys.stderr, flush=True)
+                    if foreign <= 0.1 * elapsed * os.cpu_count() + 2 / TICKS:
+                        times[e.name].append(seconds)
+                        break
+                    disturbed += 1
+                    if disturbed > 100 * count:
+                        raise SystemExit("other programs keep the processors busy: try again on a quiet machine")
+    return times, values, disturbed
 
 
 def main():
@@ -142,11 +136,11 @@ def main():
             entrants[-1].ready()
         if o.collapsar:
             entrants[0].ready()
-        times, values, thrown = rounds(entrants, o.rounds, o.lock)
+        times, values, disturbed = rounds(entrants, o.rounds, o.lock)
         for e in entrants:
             e.close()
 
-        print(f"N={n} d={d} K={k}, {o.threads} threads, medians of {o.rounds} rounds ({thrown} thrown away)\n")
+        print(f"N={n} d={d} K={k}, {o.threads} threads, medians of {o.rounds} rounds ({disturbed} disturbed runs repeated)\n")
         print("| program | seconds | from .. to | times collapsar | target | nc1 |")
         print("|---|---|---|---|---|---|")
         own = statistics.median(times["collapsar"]) if "collapsar" in times else None
