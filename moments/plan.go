@@ -89,13 +89,22 @@ type product[T real] interface {
 	Mul(c []T, ldc int, a []T, lda, m int)
 }
 
-func newProduct[T real](n, k int, b []float64) product[T] {
-	v := convert[T](b)
+// newProduct packs the rows of several matrices of k columns, one below the other.
+func newProduct[T real](k int, parts ...[]float64) product[T] {
+	length := 0
+	for _, p := range parts {
+		length += len(p)
+	}
+	v := make([]T, 0, length)
+	for _, p := range parts {
+		v = v[:len(v)+len(p)]
+		convertTo(v[len(v)-len(p):], p)
+	}
 	switch v := any(v).(type) {
 	case []float32:
-		return any(kernel.NewPanel32(n, k, v, k)).(product[T])
+		return any(kernel.NewPanel32(length/k, k, v, k)).(product[T])
 	case []float64:
-		return any(kernel.NewPanel64(n, k, v, k)).(product[T])
+		return any(kernel.NewPanel64(length/k, k, v, k)).(product[T])
 	}
 	panic("unreachable")
 }
@@ -103,13 +112,17 @@ func newProduct[T real](n, k int, b []float64) product[T] {
 // convert copies to T.
 func convert[T real](v []float64) []T {
 	out := make([]T, len(v))
-	switch o := any(out).(type) {
-	case []float32:
-		kernel.Narrow(o, v)
-	case []float64:
-		copy(o, v)
-	}
+	convertTo(out, v)
 	return out
+}
+
+func convertTo[T real](dst []T, v []float64) {
+	switch dst := any(dst).(type) {
+	case []float32:
+		kernel.Narrow(dst, v)
+	case []float64:
+		copy(dst, v)
+	}
 }
 
 // bench is the plan laid out for the rows: one right operand for all products with the residual, and for every base
@@ -136,33 +149,35 @@ func newBench[T real](p *Plan) *bench[T] {
 	s := p.Summary
 	k, d := len(s.Classes), s.Dim
 	b := &bench[T]{Plan: p, k: k, d: d, r: p.Rank, means: -1, levels: newLevelBench[T](p)}
-	b.bases = s.Absolute()
-	centre := slices.Clone(p.Centre)
-	kernel.Add64(centre, s.Pivot)
-	b.bases = append(b.bases, centre...)
+	b.bases = make([]float64, (k+1)*d)
+	copy(b.bases, s.Mean)
+	copy(b.bases[k*d:], p.Centre)
+	for i := range k + 1 {
+		kernel.Add64(b.bases[i*d:(i+1)*d], s.Pivot)
+	}
 
-	var operand []float64
+	var operand [][]float64
 	if p.Moments == OnAxes {
-		operand = append(operand, p.Axes...)
+		operand = append(operand, p.Axes)
 		b.cols = p.Rank
 	}
 	if p.Moments != OnAxes || !p.Whole {
 		b.means, b.cols = b.cols, b.cols+k
-		operand = append(operand, p.Means...)
+		operand = append(operand, p.Means)
 	}
 	if p.Weights != nil {
 		b.kw, b.weights = p.Weights.Classes, b.cols
 		b.cols += b.kw
-		operand = append(operand, p.Weights.Centred...)
+		operand = append(operand, p.Weights.Centred)
 	}
-	b.operand = newProduct[T](b.cols, d, operand)
+	b.operand = newProduct[T](d, operand...)
 
 	var onAxes []float64 // coordinates of the means, K x r
 	if p.Moments == OnAxes {
 		onAxes = make([]float64, k*p.Rank)
 		kernel.Gemm64(false, true, k, p.Rank, d, 1, p.Means, d, p.Axes, d, 0, onAxes, p.Rank)
 		if b.means < 0 {
-			b.scores = newProduct[T](k, p.Rank, onAxes)
+			b.scores = newProduct[T](p.Rank, onAxes)
 		}
 	}
 	if p.Weak {

@@ -57,7 +57,10 @@ func Scan(ctx context.Context, s *features.Split, o ScanOptions, visitor func() 
 		}
 		return failed == nil
 	}
+	ahead := newWindow(blocks, workers+max(1, workers/2))
 	parallel.Each(workers, blocks, func(w, block int) {
+		ahead.wait(block)
+		defer ahead.done(block)
 		if !ok() {
 			turn.skip(block)
 			return
@@ -112,6 +115,40 @@ func rowsOf(b *features.Batch, i, n int) features.Batch {
 		p.Labels = b.Labels[i : i+n]
 	}
 	return p
+}
+
+// A window keeps blocks from being begun while one far before them is not done: sums of blocks wait for their left
+// neighbours, and a goroutine that the system has put aside would let many of them pile up.
+type window struct {
+	size     int
+	mu       sync.Mutex
+	cond     *sync.Cond
+	finished []bool
+	first    int // block that is not done
+}
+
+func newWindow(blocks, size int) *window {
+	w := &window{size: size, finished: make([]bool, blocks)}
+	w.cond = sync.NewCond(&w.mu)
+	return w
+}
+
+func (w *window) wait(block int) {
+	w.mu.Lock()
+	for block >= w.first+w.size {
+		w.cond.Wait()
+	}
+	w.mu.Unlock()
+}
+
+func (w *window) done(block int) {
+	w.mu.Lock()
+	w.finished[block] = true
+	for w.first < len(w.finished) && w.finished[w.first] {
+		w.first++
+	}
+	w.mu.Unlock()
+	w.cond.Broadcast()
 }
 
 // A turnstile lets blocks through in order.
