@@ -32,6 +32,9 @@ const (
 )
 
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(30) // the heap is a few large tables of numbers, cheap to collect and dear to hold twice
+	}
 	u := newUI(os.Stdout, os.Stderr)
 	os.Exit(run(u, os.Args[1:]))
 }
