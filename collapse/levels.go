@@ -13,8 +13,15 @@ import (
 	"github.com/collapsar/collapsar/moments"
 )
 
-// lotSize is how many residuals stand for all where fourth-order sums are estimated.
-const lotSize = 2048
+// lots is how many residuals stand for all where fourth-order sums are estimated: as many as small data sets
+// give for little, and in large ones enough for 50,000 pairs of one class.
+func (s *sample) lots() int {
+	const most, least = 2048, 512
+	if s.n*float64(s.d) <= 1<<23 {
+		return most
+	}
+	return min(most, max(least, int(320*math.Sqrt(float64(s.k)))))
+}
 
 // A layout is the class means that the levels are measured against, less the noise that they carry: those of the classes
 // with two rows or more, since the others say nothing about it. Matrices are over these classes.
@@ -111,7 +118,7 @@ func (s *sample) levelPlan(l *layout) *moments.Levels {
 	k, K := l.k(), s.k
 	p := &moments.Levels{
 		Used: make([]bool, K), Inverse: make([]float64, K*K), Shape: make([]float64, K*K), Scale: make([]float64, K),
-		Kept: lotSize, Seed: s.opts.Seed,
+		Kept: s.lots(), Seed: s.opts.Seed,
 	}
 	root := math.Sqrt(float64(k - 1))
 	size := math.Sqrt(mean(l.tau)) // residuals of length about 1 are safe in float32
