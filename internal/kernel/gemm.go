@@ -30,6 +30,7 @@ type set[T float] struct {
 	mr, lanes int
 	widest    int // largest v
 	kc        int // length of a contraction block
+	whole     int // length up to which a contraction is one block
 	masks     bool
 	// tile forms, for r < rows and j < cols <= v*lanes,
 	//
@@ -69,6 +70,14 @@ func (s *set[T]) width() int { return 2 * s.lanes }
 func blocks(k, limit int) (count, size int) {
 	count = (k + limit - 1) / limit
 	return count, (k + count - 1) / count
+}
+
+// blocks divides a contraction for a product.
+func (s *set[T]) blocks(k int) (count, size int) {
+	if k <= s.whole {
+		return 1, k
+	}
+	return blocks(k, s.kc)
 }
 
 // packRight packs the columns of panels [from, to) of op(B), kc rows beginning at row pc.
@@ -262,9 +271,13 @@ func (s *set[T]) direct(transB bool, m, kc, ldb int) bool {
 	return !transB && (m <= 4*s.mr || s.masks && m <= 256 && kc*ldb*sizeOf(zero) <= 1<<20)
 }
 
-// serial is a whole product on one goroutine, contraction blocks of at most limit.
+// serial is a whole product on one goroutine, in contraction blocks as
+// for a divided one, or, for a part of a long contraction, of at most limit if that is not 0.
 func (s *set[T]) serial(transA, transB bool, m, n, k, limit int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
-	nb, kc := blocks(k, limit)
+	nb, kc := s.blocks(k)
+	if limit > 0 {
+		nb, kc = blocks(k, limit)
+	}
 	direct := s.direct(transB, m, kc, ldb)
 	size := s.edgeSize(kc)
 	if !direct {
@@ -311,7 +324,7 @@ func (s *set[T]) gemm(transA, transB bool, m, n, k int, alpha T, a []T, lda int,
 	case k == 0 || alpha == 0:
 		scaleRows(m, n, beta, c, ldc)
 	case m*n*k < 1<<16:
-		s.serial(transA, transB, m, n, k, s.kc, alpha, a, lda, b, ldb, beta, c, ldc)
+		s.serial(transA, transB, m, n, k, 0, alpha, a, lda, b, ldb, beta, c, ldc)
 	case k >= 4096 && k >= 16*min(m, n) && min(m, n) <= 64 && max(m, n) <= 8192:
 		s.long(transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 	case m <= 256 && s.byColumns(m, n):
@@ -325,7 +338,7 @@ func (s *set[T]) gemm(transA, transB bool, m, n, k int, alpha T, a []T, lda int,
 			if transB {
 				part = b[from*ldb:]
 			}
-			s.serial(transA, transB, m, to-from, k, s.kc, alpha, a, lda, part, ldb, beta, c[from:], ldc)
+			s.serial(transA, transB, m, to-from, k, 0, alpha, a, lda, part, ldb, beta, c[from:], ldc)
 		})
 	default:
 		s.shared(transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
@@ -348,7 +361,7 @@ func (s *set[T]) byColumns(m, n int) bool {
 
 // shared divides the rows; op(B) is packed once for all workers.
 func (s *set[T]) shared(transA, transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
-	nb, kc := blocks(k, s.kc)
+	nb, kc := s.blocks(k)
 	direct := s.direct(transB, m, kc, ldb)
 	size := s.edgeSize(kc)
 	if !direct {

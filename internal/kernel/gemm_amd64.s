@@ -644,23 +644,47 @@ end12:
 	RET
 
 // func tile32x1AVX2(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tile32x1AVX2(SB), NOSPLIT, $0-89
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), SI
-	MOVQ   ars+16(FP), R8
-	MOVQ   acs+24(FP), R10
-	MOVQ   b+32(FP), R11
-	MOVQ   brs+40(FP), R12
-	MOVQ   c+48(FP), R13
-	MOVQ   crs+56(FP), BX
-	MOVQ   rows+64(FP), CX
-	SHLQ   $0x02, R8
-	SHLQ   $0x02, R10
-	SHLQ   $0x02, R12
-	SHLQ   $0x02, BX
-	LEAQ   (R8)(R8*2), R9
-	LEAQ   (SI)(R9*1), DI
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), SI
+	MOVQ       ars+16(FP), R8
+	MOVQ       acs+24(FP), R10
+	MOVQ       b+32(FP), R11
+	MOVQ       brs+40(FP), R12
+	MOVQ       c+48(FP), R13
+	MOVQ       crs+56(FP), BX
+	MOVQ       rows+64(FP), CX
+	SHLQ       $0x02, R8
+	SHLQ       $0x02, R10
+	SHLQ       $0x02, R12
+	SHLQ       $0x02, BX
+	LEAQ       (R8)(R8*2), R9
+	LEAQ       (SI)(R9*1), DI
+	MOVQ       R13, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x01
+	JE         rows13
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x02
+	JE         rows13
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x03
+	JE         rows13
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x04
+	JE         rows13
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x05
+	JE         rows13
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+
+rows13:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
@@ -668,9 +692,9 @@ TEXT ·tile32x1AVX2(SB), NOSPLIT, $0-89
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
 	TESTQ  AX, AX
-	JE     done14
+	JE     done15
 
-loop13:
+loop14:
 	VMOVUPS      (R11), Y0
 	VBROADCASTSS (SI), Y2
 	VFMADD231PS  Y2, Y0, Y4
@@ -688,9 +712,9 @@ loop13:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop13
+	JNE          loop14
 
-done14:
+done15:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSS alpha+80(FP), Y2
 	VBROADCASTSS beta+84(FP), Y3
@@ -701,81 +725,105 @@ done14:
 	VMULPS       Y2, Y8, Y8
 	VMULPS       Y2, Y9, Y9
 	CMPB         load+88(FP), $0x00
-	JNE          load15
+	JNE          load16
 	VMOVUPS      Y4, (R13)
 	CMPQ         CX, $0x01
-	JE           end16
+	JE           end17
 	ADDQ         BX, R13
 	VMOVUPS      Y5, (R13)
 	CMPQ         CX, $0x02
-	JE           end16
+	JE           end17
 	ADDQ         BX, R13
 	VMOVUPS      Y6, (R13)
 	CMPQ         CX, $0x03
-	JE           end16
+	JE           end17
 	ADDQ         BX, R13
 	VMOVUPS      Y7, (R13)
 	CMPQ         CX, $0x04
-	JE           end16
+	JE           end17
 	ADDQ         BX, R13
 	VMOVUPS      Y8, (R13)
 	CMPQ         CX, $0x05
-	JE           end16
+	JE           end17
 	ADDQ         BX, R13
 	VMOVUPS      Y9, (R13)
-	JMP          end16
+	JMP          end17
 
-load15:
+load16:
 	VFMADD231PS (R13), Y3, Y4
 	VMOVUPS     Y4, (R13)
 	CMPQ        CX, $0x01
-	JE          end16
+	JE          end17
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y5
 	VMOVUPS     Y5, (R13)
 	CMPQ        CX, $0x02
-	JE          end16
+	JE          end17
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y6
 	VMOVUPS     Y6, (R13)
 	CMPQ        CX, $0x03
-	JE          end16
+	JE          end17
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y7
 	VMOVUPS     Y7, (R13)
 	CMPQ        CX, $0x04
-	JE          end16
+	JE          end17
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y8
 	VMOVUPS     Y8, (R13)
 	CMPQ        CX, $0x05
-	JE          end16
+	JE          end17
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y9
 	VMOVUPS     Y9, (R13)
 
-end16:
+end17:
 	VZEROUPPER
 	RET
 
 // func tile32x2AVX2(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tile32x2AVX2(SB), NOSPLIT, $0-89
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), SI
-	MOVQ   ars+16(FP), R8
-	MOVQ   acs+24(FP), R10
-	MOVQ   b+32(FP), R11
-	MOVQ   brs+40(FP), R12
-	MOVQ   c+48(FP), R13
-	MOVQ   crs+56(FP), BX
-	MOVQ   rows+64(FP), CX
-	SHLQ   $0x02, R8
-	SHLQ   $0x02, R10
-	SHLQ   $0x02, R12
-	SHLQ   $0x02, BX
-	LEAQ   (R8)(R8*2), R9
-	LEAQ   (SI)(R9*1), DI
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), SI
+	MOVQ       ars+16(FP), R8
+	MOVQ       acs+24(FP), R10
+	MOVQ       b+32(FP), R11
+	MOVQ       brs+40(FP), R12
+	MOVQ       c+48(FP), R13
+	MOVQ       crs+56(FP), BX
+	MOVQ       rows+64(FP), CX
+	SHLQ       $0x02, R8
+	SHLQ       $0x02, R10
+	SHLQ       $0x02, R12
+	SHLQ       $0x02, BX
+	LEAQ       (R8)(R8*2), R9
+	LEAQ       (SI)(R9*1), DI
+	MOVQ       R13, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x01
+	JE         rows18
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x02
+	JE         rows18
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x03
+	JE         rows18
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x04
+	JE         rows18
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x05
+	JE         rows18
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+
+rows18:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
@@ -789,9 +837,9 @@ TEXT ·tile32x2AVX2(SB), NOSPLIT, $0-89
 	VXORPS Y14, Y14, Y14
 	VXORPS Y15, Y15, Y15
 	TESTQ  AX, AX
-	JE     done18
+	JE     done20
 
-loop17:
+loop19:
 	VMOVUPS      (R11), Y0
 	VMOVUPS      32(R11), Y1
 	VBROADCASTSS (SI), Y2
@@ -816,9 +864,9 @@ loop17:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop17
+	JNE          loop19
 
-done18:
+done20:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSS alpha+80(FP), Y2
 	VBROADCASTSS beta+84(FP), Y3
@@ -835,78 +883,78 @@ done18:
 	VMULPS       Y2, Y14, Y14
 	VMULPS       Y2, Y15, Y15
 	CMPB         load+88(FP), $0x00
-	JNE          load19
+	JNE          load21
 	VMOVUPS      Y4, (R13)
 	VMOVUPS      Y5, 32(R13)
 	CMPQ         CX, $0x01
-	JE           end20
+	JE           end22
 	ADDQ         BX, R13
 	VMOVUPS      Y6, (R13)
 	VMOVUPS      Y7, 32(R13)
 	CMPQ         CX, $0x02
-	JE           end20
+	JE           end22
 	ADDQ         BX, R13
 	VMOVUPS      Y8, (R13)
 	VMOVUPS      Y9, 32(R13)
 	CMPQ         CX, $0x03
-	JE           end20
+	JE           end22
 	ADDQ         BX, R13
 	VMOVUPS      Y10, (R13)
 	VMOVUPS      Y11, 32(R13)
 	CMPQ         CX, $0x04
-	JE           end20
+	JE           end22
 	ADDQ         BX, R13
 	VMOVUPS      Y12, (R13)
 	VMOVUPS      Y13, 32(R13)
 	CMPQ         CX, $0x05
-	JE           end20
+	JE           end22
 	ADDQ         BX, R13
 	VMOVUPS      Y14, (R13)
 	VMOVUPS      Y15, 32(R13)
-	JMP          end20
+	JMP          end22
 
-load19:
+load21:
 	VFMADD231PS (R13), Y3, Y4
 	VMOVUPS     Y4, (R13)
 	VFMADD231PS 32(R13), Y3, Y5
 	VMOVUPS     Y5, 32(R13)
 	CMPQ        CX, $0x01
-	JE          end20
+	JE          end22
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y6
 	VMOVUPS     Y6, (R13)
 	VFMADD231PS 32(R13), Y3, Y7
 	VMOVUPS     Y7, 32(R13)
 	CMPQ        CX, $0x02
-	JE          end20
+	JE          end22
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y8
 	VMOVUPS     Y8, (R13)
 	VFMADD231PS 32(R13), Y3, Y9
 	VMOVUPS     Y9, 32(R13)
 	CMPQ        CX, $0x03
-	JE          end20
+	JE          end22
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y10
 	VMOVUPS     Y10, (R13)
 	VFMADD231PS 32(R13), Y3, Y11
 	VMOVUPS     Y11, 32(R13)
 	CMPQ        CX, $0x04
-	JE          end20
+	JE          end22
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y12
 	VMOVUPS     Y12, (R13)
 	VFMADD231PS 32(R13), Y3, Y13
 	VMOVUPS     Y13, 32(R13)
 	CMPQ        CX, $0x05
-	JE          end20
+	JE          end22
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y14
 	VMOVUPS     Y14, (R13)
 	VFMADD231PS 32(R13), Y3, Y15
 	VMOVUPS     Y15, 32(R13)
 
-end20:
+end22:
 	VZEROUPPER
 	RET
 
@@ -942,9 +990,9 @@ TEXT ·tile64x1AVX512(SB), NOSPLIT, $0-97
 	VPXORQ Z14, Z14, Z14
 	VPXORQ Z15, Z15, Z15
 	TESTQ  AX, AX
-	JE     done22
+	JE     done24
 
-loop21:
+loop23:
 	VMOVUPD.Z    (R11), K1, Z0
 	VBROADCASTSD (SI), Z4
 	VFMADD231PD  Z4, Z0, Z8
@@ -966,9 +1014,9 @@ loop21:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop21
+	JNE          loop23
 
-done22:
+done24:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSD alpha+80(FP), Z4
 	VBROADCASTSD beta+88(FP), Z5
@@ -981,86 +1029,86 @@ done22:
 	VMULPD       Z4, Z14, Z14
 	VMULPD       Z4, Z15, Z15
 	CMPB         load+96(FP), $0x00
-	JNE          load23
+	JNE          load25
 	VMOVUPD      Z8, K1, (R13)
 	CMPQ         CX, $0x01
-	JE           end24
+	JE           end26
 	ADDQ         BX, R13
 	VMOVUPD      Z9, K1, (R13)
 	CMPQ         CX, $0x02
-	JE           end24
+	JE           end26
 	ADDQ         BX, R13
 	VMOVUPD      Z10, K1, (R13)
 	CMPQ         CX, $0x03
-	JE           end24
+	JE           end26
 	ADDQ         BX, R13
 	VMOVUPD      Z11, K1, (R13)
 	CMPQ         CX, $0x04
-	JE           end24
+	JE           end26
 	ADDQ         BX, R13
 	VMOVUPD      Z12, K1, (R13)
 	CMPQ         CX, $0x05
-	JE           end24
+	JE           end26
 	ADDQ         BX, R13
 	VMOVUPD      Z13, K1, (R13)
 	CMPQ         CX, $0x06
-	JE           end24
+	JE           end26
 	ADDQ         BX, R13
 	VMOVUPD      Z14, K1, (R13)
 	CMPQ         CX, $0x07
-	JE           end24
+	JE           end26
 	ADDQ         BX, R13
 	VMOVUPD      Z15, K1, (R13)
-	JMP          end24
+	JMP          end26
 
-load23:
+load25:
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z8
 	VMOVUPD     Z8, K1, (R13)
 	CMPQ        CX, $0x01
-	JE          end24
+	JE          end26
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z9
 	VMOVUPD     Z9, K1, (R13)
 	CMPQ        CX, $0x02
-	JE          end24
+	JE          end26
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z10
 	VMOVUPD     Z10, K1, (R13)
 	CMPQ        CX, $0x03
-	JE          end24
+	JE          end26
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z11
 	VMOVUPD     Z11, K1, (R13)
 	CMPQ        CX, $0x04
-	JE          end24
+	JE          end26
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z12
 	VMOVUPD     Z12, K1, (R13)
 	CMPQ        CX, $0x05
-	JE          end24
+	JE          end26
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z13
 	VMOVUPD     Z13, K1, (R13)
 	CMPQ        CX, $0x06
-	JE          end24
+	JE          end26
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z14
 	VMOVUPD     Z14, K1, (R13)
 	CMPQ        CX, $0x07
-	JE          end24
+	JE          end26
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z15
 	VMOVUPD     Z15, K1, (R13)
 
-end24:
+end26:
 	VZEROUPPER
 	RET
 
@@ -1106,9 +1154,9 @@ TEXT ·tile64x2AVX512(SB), NOSPLIT, $0-97
 	VPXORQ Z22, Z22, Z22
 	VPXORQ Z23, Z23, Z23
 	TESTQ  AX, AX
-	JE     done26
+	JE     done28
 
-loop25:
+loop27:
 	VMOVUPD.Z    (R11), K1, Z0
 	VMOVUPD.Z    64(R11), K2, Z1
 	VBROADCASTSD (SI), Z4
@@ -1139,9 +1187,9 @@ loop25:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop25
+	JNE          loop27
 
-done26:
+done28:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSD alpha+80(FP), Z4
 	VBROADCASTSD beta+88(FP), Z5
@@ -1162,47 +1210,47 @@ done26:
 	VMULPD       Z4, Z22, Z22
 	VMULPD       Z4, Z23, Z23
 	CMPB         load+96(FP), $0x00
-	JNE          load27
+	JNE          load29
 	VMOVUPD      Z8, K1, (R13)
 	VMOVUPD      Z9, K2, 64(R13)
 	CMPQ         CX, $0x01
-	JE           end28
+	JE           end30
 	ADDQ         BX, R13
 	VMOVUPD      Z10, K1, (R13)
 	VMOVUPD      Z11, K2, 64(R13)
 	CMPQ         CX, $0x02
-	JE           end28
+	JE           end30
 	ADDQ         BX, R13
 	VMOVUPD      Z12, K1, (R13)
 	VMOVUPD      Z13, K2, 64(R13)
 	CMPQ         CX, $0x03
-	JE           end28
+	JE           end30
 	ADDQ         BX, R13
 	VMOVUPD      Z14, K1, (R13)
 	VMOVUPD      Z15, K2, 64(R13)
 	CMPQ         CX, $0x04
-	JE           end28
+	JE           end30
 	ADDQ         BX, R13
 	VMOVUPD      Z16, K1, (R13)
 	VMOVUPD      Z17, K2, 64(R13)
 	CMPQ         CX, $0x05
-	JE           end28
+	JE           end30
 	ADDQ         BX, R13
 	VMOVUPD      Z18, K1, (R13)
 	VMOVUPD      Z19, K2, 64(R13)
 	CMPQ         CX, $0x06
-	JE           end28
+	JE           end30
 	ADDQ         BX, R13
 	VMOVUPD      Z20, K1, (R13)
 	VMOVUPD      Z21, K2, 64(R13)
 	CMPQ         CX, $0x07
-	JE           end28
+	JE           end30
 	ADDQ         BX, R13
 	VMOVUPD      Z22, K1, (R13)
 	VMOVUPD      Z23, K2, 64(R13)
-	JMP          end28
+	JMP          end30
 
-load27:
+load29:
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z8
 	VMOVUPD     Z8, K1, (R13)
@@ -1210,7 +1258,7 @@ load27:
 	VFMADD231PD Z1, Z5, Z9
 	VMOVUPD     Z9, K2, 64(R13)
 	CMPQ        CX, $0x01
-	JE          end28
+	JE          end30
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z10
@@ -1219,7 +1267,7 @@ load27:
 	VFMADD231PD Z1, Z5, Z11
 	VMOVUPD     Z11, K2, 64(R13)
 	CMPQ        CX, $0x02
-	JE          end28
+	JE          end30
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z12
@@ -1228,7 +1276,7 @@ load27:
 	VFMADD231PD Z1, Z5, Z13
 	VMOVUPD     Z13, K2, 64(R13)
 	CMPQ        CX, $0x03
-	JE          end28
+	JE          end30
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z14
@@ -1237,7 +1285,7 @@ load27:
 	VFMADD231PD Z1, Z5, Z15
 	VMOVUPD     Z15, K2, 64(R13)
 	CMPQ        CX, $0x04
-	JE          end28
+	JE          end30
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z16
@@ -1246,7 +1294,7 @@ load27:
 	VFMADD231PD Z1, Z5, Z17
 	VMOVUPD     Z17, K2, 64(R13)
 	CMPQ        CX, $0x05
-	JE          end28
+	JE          end30
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z18
@@ -1255,7 +1303,7 @@ load27:
 	VFMADD231PD Z1, Z5, Z19
 	VMOVUPD     Z19, K2, 64(R13)
 	CMPQ        CX, $0x06
-	JE          end28
+	JE          end30
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z20
@@ -1264,7 +1312,7 @@ load27:
 	VFMADD231PD Z1, Z5, Z21
 	VMOVUPD     Z21, K2, 64(R13)
 	CMPQ        CX, $0x07
-	JE          end28
+	JE          end30
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z22
@@ -1273,7 +1321,7 @@ load27:
 	VFMADD231PD Z1, Z5, Z23
 	VMOVUPD     Z23, K2, 64(R13)
 
-end28:
+end30:
 	VZEROUPPER
 	RET
 
@@ -1329,9 +1377,9 @@ TEXT ·tile64x3AVX512(SB), NOSPLIT, $0-97
 	VPXORQ Z30, Z30, Z30
 	VPXORQ Z31, Z31, Z31
 	TESTQ  AX, AX
-	JE     done30
+	JE     done32
 
-loop29:
+loop31:
 	VMOVUPD.Z    (R11), K1, Z0
 	VMOVUPD.Z    64(R11), K2, Z1
 	VMOVUPD.Z    128(R11), K3, Z2
@@ -1371,9 +1419,9 @@ loop29:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop29
+	JNE          loop31
 
-done30:
+done32:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSD alpha+80(FP), Z4
 	VBROADCASTSD beta+88(FP), Z5
@@ -1402,55 +1450,55 @@ done30:
 	VMULPD       Z4, Z30, Z30
 	VMULPD       Z4, Z31, Z31
 	CMPB         load+96(FP), $0x00
-	JNE          load31
+	JNE          load33
 	VMOVUPD      Z8, K1, (R13)
 	VMOVUPD      Z9, K2, 64(R13)
 	VMOVUPD      Z10, K3, 128(R13)
 	CMPQ         CX, $0x01
-	JE           end32
+	JE           end34
 	ADDQ         BX, R13
 	VMOVUPD      Z11, K1, (R13)
 	VMOVUPD      Z12, K2, 64(R13)
 	VMOVUPD      Z13, K3, 128(R13)
 	CMPQ         CX, $0x02
-	JE           end32
+	JE           end34
 	ADDQ         BX, R13
 	VMOVUPD      Z14, K1, (R13)
 	VMOVUPD      Z15, K2, 64(R13)
 	VMOVUPD      Z16, K3, 128(R13)
 	CMPQ         CX, $0x03
-	JE           end32
+	JE           end34
 	ADDQ         BX, R13
 	VMOVUPD      Z17, K1, (R13)
 	VMOVUPD      Z18, K2, 64(R13)
 	VMOVUPD      Z19, K3, 128(R13)
 	CMPQ         CX, $0x04
-	JE           end32
+	JE           end34
 	ADDQ         BX, R13
 	VMOVUPD      Z20, K1, (R13)
 	VMOVUPD      Z21, K2, 64(R13)
 	VMOVUPD      Z22, K3, 128(R13)
 	CMPQ         CX, $0x05
-	JE           end32
+	JE           end34
 	ADDQ         BX, R13
 	VMOVUPD      Z23, K1, (R13)
 	VMOVUPD      Z24, K2, 64(R13)
 	VMOVUPD      Z25, K3, 128(R13)
 	CMPQ         CX, $0x06
-	JE           end32
+	JE           end34
 	ADDQ         BX, R13
 	VMOVUPD      Z26, K1, (R13)
 	VMOVUPD      Z27, K2, 64(R13)
 	VMOVUPD      Z28, K3, 128(R13)
 	CMPQ         CX, $0x07
-	JE           end32
+	JE           end34
 	ADDQ         BX, R13
 	VMOVUPD      Z29, K1, (R13)
 	VMOVUPD      Z30, K2, 64(R13)
 	VMOVUPD      Z31, K3, 128(R13)
-	JMP          end32
+	JMP          end34
 
-load31:
+load33:
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z8
 	VMOVUPD     Z8, K1, (R13)
@@ -1461,7 +1509,7 @@ load31:
 	VFMADD231PD Z2, Z5, Z10
 	VMOVUPD     Z10, K3, 128(R13)
 	CMPQ        CX, $0x01
-	JE          end32
+	JE          end34
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z11
@@ -1473,7 +1521,7 @@ load31:
 	VFMADD231PD Z2, Z5, Z13
 	VMOVUPD     Z13, K3, 128(R13)
 	CMPQ        CX, $0x02
-	JE          end32
+	JE          end34
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z14
@@ -1485,7 +1533,7 @@ load31:
 	VFMADD231PD Z2, Z5, Z16
 	VMOVUPD     Z16, K3, 128(R13)
 	CMPQ        CX, $0x03
-	JE          end32
+	JE          end34
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z17
@@ -1497,7 +1545,7 @@ load31:
 	VFMADD231PD Z2, Z5, Z19
 	VMOVUPD     Z19, K3, 128(R13)
 	CMPQ        CX, $0x04
-	JE          end32
+	JE          end34
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z20
@@ -1509,7 +1557,7 @@ load31:
 	VFMADD231PD Z2, Z5, Z22
 	VMOVUPD     Z22, K3, 128(R13)
 	CMPQ        CX, $0x05
-	JE          end32
+	JE          end34
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z23
@@ -1521,7 +1569,7 @@ load31:
 	VFMADD231PD Z2, Z5, Z25
 	VMOVUPD     Z25, K3, 128(R13)
 	CMPQ        CX, $0x06
-	JE          end32
+	JE          end34
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z26
@@ -1533,7 +1581,7 @@ load31:
 	VFMADD231PD Z2, Z5, Z28
 	VMOVUPD     Z28, K3, 128(R13)
 	CMPQ        CX, $0x07
-	JE          end32
+	JE          end34
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z29
@@ -1545,28 +1593,52 @@ load31:
 	VFMADD231PD Z2, Z5, Z31
 	VMOVUPD     Z31, K3, 128(R13)
 
-end32:
+end34:
 	VZEROUPPER
 	RET
 
 // func tile64x1AVX2(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tile64x1AVX2(SB), NOSPLIT, $0-97
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), SI
-	MOVQ   ars+16(FP), R8
-	MOVQ   acs+24(FP), R10
-	MOVQ   b+32(FP), R11
-	MOVQ   brs+40(FP), R12
-	MOVQ   c+48(FP), R13
-	MOVQ   crs+56(FP), BX
-	MOVQ   rows+64(FP), CX
-	SHLQ   $0x03, R8
-	SHLQ   $0x03, R10
-	SHLQ   $0x03, R12
-	SHLQ   $0x03, BX
-	LEAQ   (R8)(R8*2), R9
-	LEAQ   (SI)(R9*1), DI
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), SI
+	MOVQ       ars+16(FP), R8
+	MOVQ       acs+24(FP), R10
+	MOVQ       b+32(FP), R11
+	MOVQ       brs+40(FP), R12
+	MOVQ       c+48(FP), R13
+	MOVQ       crs+56(FP), BX
+	MOVQ       rows+64(FP), CX
+	SHLQ       $0x03, R8
+	SHLQ       $0x03, R10
+	SHLQ       $0x03, R12
+	SHLQ       $0x03, BX
+	LEAQ       (R8)(R8*2), R9
+	LEAQ       (SI)(R9*1), DI
+	MOVQ       R13, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x01
+	JE         rows35
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x02
+	JE         rows35
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x03
+	JE         rows35
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x04
+	JE         rows35
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x05
+	JE         rows35
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+
+rows35:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
@@ -1574,9 +1646,9 @@ TEXT ·tile64x1AVX2(SB), NOSPLIT, $0-97
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
 	TESTQ  AX, AX
-	JE     done34
+	JE     done37
 
-loop33:
+loop36:
 	VMOVUPD      (R11), Y0
 	VBROADCASTSD (SI), Y2
 	VFMADD231PD  Y2, Y0, Y4
@@ -1594,9 +1666,9 @@ loop33:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop33
+	JNE          loop36
 
-done34:
+done37:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSD alpha+80(FP), Y2
 	VBROADCASTSD beta+88(FP), Y3
@@ -1607,81 +1679,105 @@ done34:
 	VMULPD       Y2, Y8, Y8
 	VMULPD       Y2, Y9, Y9
 	CMPB         load+96(FP), $0x00
-	JNE          load35
+	JNE          load38
 	VMOVUPD      Y4, (R13)
 	CMPQ         CX, $0x01
-	JE           end36
+	JE           end39
 	ADDQ         BX, R13
 	VMOVUPD      Y5, (R13)
 	CMPQ         CX, $0x02
-	JE           end36
+	JE           end39
 	ADDQ         BX, R13
 	VMOVUPD      Y6, (R13)
 	CMPQ         CX, $0x03
-	JE           end36
+	JE           end39
 	ADDQ         BX, R13
 	VMOVUPD      Y7, (R13)
 	CMPQ         CX, $0x04
-	JE           end36
+	JE           end39
 	ADDQ         BX, R13
 	VMOVUPD      Y8, (R13)
 	CMPQ         CX, $0x05
-	JE           end36
+	JE           end39
 	ADDQ         BX, R13
 	VMOVUPD      Y9, (R13)
-	JMP          end36
+	JMP          end39
 
-load35:
+load38:
 	VFMADD231PD (R13), Y3, Y4
 	VMOVUPD     Y4, (R13)
 	CMPQ        CX, $0x01
-	JE          end36
+	JE          end39
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y5
 	VMOVUPD     Y5, (R13)
 	CMPQ        CX, $0x02
-	JE          end36
+	JE          end39
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y6
 	VMOVUPD     Y6, (R13)
 	CMPQ        CX, $0x03
-	JE          end36
+	JE          end39
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y7
 	VMOVUPD     Y7, (R13)
 	CMPQ        CX, $0x04
-	JE          end36
+	JE          end39
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y8
 	VMOVUPD     Y8, (R13)
 	CMPQ        CX, $0x05
-	JE          end36
+	JE          end39
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y9
 	VMOVUPD     Y9, (R13)
 
-end36:
+end39:
 	VZEROUPPER
 	RET
 
 // func tile64x2AVX2(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tile64x2AVX2(SB), NOSPLIT, $0-97
-	MOVQ   k+0(FP), AX
-	MOVQ   a+8(FP), SI
-	MOVQ   ars+16(FP), R8
-	MOVQ   acs+24(FP), R10
-	MOVQ   b+32(FP), R11
-	MOVQ   brs+40(FP), R12
-	MOVQ   c+48(FP), R13
-	MOVQ   crs+56(FP), BX
-	MOVQ   rows+64(FP), CX
-	SHLQ   $0x03, R8
-	SHLQ   $0x03, R10
-	SHLQ   $0x03, R12
-	SHLQ   $0x03, BX
-	LEAQ   (R8)(R8*2), R9
-	LEAQ   (SI)(R9*1), DI
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), SI
+	MOVQ       ars+16(FP), R8
+	MOVQ       acs+24(FP), R10
+	MOVQ       b+32(FP), R11
+	MOVQ       brs+40(FP), R12
+	MOVQ       c+48(FP), R13
+	MOVQ       crs+56(FP), BX
+	MOVQ       rows+64(FP), CX
+	SHLQ       $0x03, R8
+	SHLQ       $0x03, R10
+	SHLQ       $0x03, R12
+	SHLQ       $0x03, BX
+	LEAQ       (R8)(R8*2), R9
+	LEAQ       (SI)(R9*1), DI
+	MOVQ       R13, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x01
+	JE         rows40
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x02
+	JE         rows40
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x03
+	JE         rows40
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x04
+	JE         rows40
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x05
+	JE         rows40
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+
+rows40:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
@@ -1695,9 +1791,9 @@ TEXT ·tile64x2AVX2(SB), NOSPLIT, $0-97
 	VXORPS Y14, Y14, Y14
 	VXORPS Y15, Y15, Y15
 	TESTQ  AX, AX
-	JE     done38
+	JE     done42
 
-loop37:
+loop41:
 	VMOVUPD      (R11), Y0
 	VMOVUPD      32(R11), Y1
 	VBROADCASTSD (SI), Y2
@@ -1722,9 +1818,9 @@ loop37:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop37
+	JNE          loop41
 
-done38:
+done42:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSD alpha+80(FP), Y2
 	VBROADCASTSD beta+88(FP), Y3
@@ -1741,78 +1837,78 @@ done38:
 	VMULPD       Y2, Y14, Y14
 	VMULPD       Y2, Y15, Y15
 	CMPB         load+96(FP), $0x00
-	JNE          load39
+	JNE          load43
 	VMOVUPD      Y4, (R13)
 	VMOVUPD      Y5, 32(R13)
 	CMPQ         CX, $0x01
-	JE           end40
+	JE           end44
 	ADDQ         BX, R13
 	VMOVUPD      Y6, (R13)
 	VMOVUPD      Y7, 32(R13)
 	CMPQ         CX, $0x02
-	JE           end40
+	JE           end44
 	ADDQ         BX, R13
 	VMOVUPD      Y8, (R13)
 	VMOVUPD      Y9, 32(R13)
 	CMPQ         CX, $0x03
-	JE           end40
+	JE           end44
 	ADDQ         BX, R13
 	VMOVUPD      Y10, (R13)
 	VMOVUPD      Y11, 32(R13)
 	CMPQ         CX, $0x04
-	JE           end40
+	JE           end44
 	ADDQ         BX, R13
 	VMOVUPD      Y12, (R13)
 	VMOVUPD      Y13, 32(R13)
 	CMPQ         CX, $0x05
-	JE           end40
+	JE           end44
 	ADDQ         BX, R13
 	VMOVUPD      Y14, (R13)
 	VMOVUPD      Y15, 32(R13)
-	JMP          end40
+	JMP          end44
 
-load39:
+load43:
 	VFMADD231PD (R13), Y3, Y4
 	VMOVUPD     Y4, (R13)
 	VFMADD231PD 32(R13), Y3, Y5
 	VMOVUPD     Y5, 32(R13)
 	CMPQ        CX, $0x01
-	JE          end40
+	JE          end44
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y6
 	VMOVUPD     Y6, (R13)
 	VFMADD231PD 32(R13), Y3, Y7
 	VMOVUPD     Y7, 32(R13)
 	CMPQ        CX, $0x02
-	JE          end40
+	JE          end44
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y8
 	VMOVUPD     Y8, (R13)
 	VFMADD231PD 32(R13), Y3, Y9
 	VMOVUPD     Y9, 32(R13)
 	CMPQ        CX, $0x03
-	JE          end40
+	JE          end44
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y10
 	VMOVUPD     Y10, (R13)
 	VFMADD231PD 32(R13), Y3, Y11
 	VMOVUPD     Y11, 32(R13)
 	CMPQ        CX, $0x04
-	JE          end40
+	JE          end44
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y12
 	VMOVUPD     Y12, (R13)
 	VFMADD231PD 32(R13), Y3, Y13
 	VMOVUPD     Y13, 32(R13)
 	CMPQ        CX, $0x05
-	JE          end40
+	JE          end44
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y14
 	VMOVUPD     Y14, (R13)
 	VFMADD231PD 32(R13), Y3, Y15
 	VMOVUPD     Y15, 32(R13)
 
-end40:
+end44:
 	VZEROUPPER
 	RET
 
@@ -1826,12 +1922,12 @@ TEXT ·packRows64AVX2(SB), NOSPLIT, $0-48
 	MOVQ rows+32(FP), CX
 	MOVQ panels+40(FP), DX
 
-row41:
+row45:
 	MOVQ DI, R10
 	MOVQ SI, R11
 	MOVQ DX, BX
 
-panel42:
+panel46:
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
 	VMOVUPS Y0, (R10)
@@ -1839,11 +1935,11 @@ panel42:
 	ADDQ    $+64, R11
 	ADDQ    R8, R10
 	DECQ    BX
-	JNE     panel42
+	JNE     panel46
 	ADDQ    R9, SI
 	ADDQ    $+64, DI
 	DECQ    CX
-	JNE     row41
+	JNE     row45
 	VZEROUPPER
 	RET
 
@@ -1857,12 +1953,12 @@ TEXT ·packRows128AVX2(SB), NOSPLIT, $0-48
 	MOVQ rows+32(FP), CX
 	MOVQ panels+40(FP), DX
 
-row43:
+row47:
 	MOVQ DI, R10
 	MOVQ SI, R11
 	MOVQ DX, BX
 
-panel44:
+panel48:
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
 	VMOVUPS 64(R11), Y2
@@ -1874,11 +1970,11 @@ panel44:
 	ADDQ    $+128, R11
 	ADDQ    R8, R10
 	DECQ    BX
-	JNE     panel44
+	JNE     panel48
 	ADDQ    R9, SI
 	ADDQ    $+128, DI
 	DECQ    CX
-	JNE     row43
+	JNE     row47
 	VZEROUPPER
 	RET
 
@@ -1896,7 +1992,7 @@ TEXT ·transpose32AVX2(SB), NOSPLIT, $0-40
 	LEAQ (R9)(R9*2), R11
 	LEAQ (SI)(R9*4), BX
 
-loop45:
+loop49:
 	VMOVUPS    (SI), Y0
 	VMOVUPS    (BX), Y4
 	VMOVUPS    (SI)(R9*1), Y1
@@ -1942,7 +2038,7 @@ loop45:
 	ADDQ       $0x20, BX
 	LEAQ       (DI)(R8*8), DI
 	SUBQ       $0x08, CX
-	JNE        loop45
+	JNE        loop49
 	VZEROUPPER
 	RET
 
@@ -1960,7 +2056,7 @@ TEXT ·transpose64AVX2(SB), NOSPLIT, $0-40
 	LEAQ (R9)(R9*2), R11
 	LEAQ (SI)(R9*4), BX
 
-loop46:
+loop50:
 	VMOVUPD    (SI), Y0
 	VMOVUPD    (SI)(R9*1), Y1
 	VMOVUPD    (SI)(R9*2), Y2
@@ -1980,6 +2076,6 @@ loop46:
 	ADDQ       $0x20, SI
 	LEAQ       (DI)(R8*4), DI
 	SUBQ       $0x04, CX
-	JNE        loop46
+	JNE        loop50
 	VZEROUPPER
 	RET

@@ -7,13 +7,13 @@ import "unsafe"
 var (
 	set32 = [3]*set[float32]{
 		levelGo:     goSet[float32](512),
-		levelAVX2:   {mr: 6, lanes: 8, widest: 2, kc: 512, tile: tile32AVX2, packRows: packRows64[float32], transpose: transpose32},
-		levelAVX512: {mr: 8, lanes: 16, widest: 3, kc: 512, masks: true, tile: tile32AVX512, packRows: packRows128[float32], transpose: transpose32},
+		levelAVX2:   {mr: 6, lanes: 8, widest: 2, kc: 704, whole: 1024, tile: tile32AVX2, packRows: packRows64[float32], transpose: transpose32},
+		levelAVX512: {mr: 8, lanes: 16, widest: 3, kc: 512, whole: 1024, masks: true, tile: tile32AVX512, packRows: packRows128[float32], transpose: transpose32},
 	}
 	set64 = [3]*set[float64]{
 		levelGo:     goSet[float64](256),
-		levelAVX2:   {mr: 6, lanes: 4, widest: 2, kc: 256, tile: tile64AVX2, packRows: packRows64[float64], transpose: transpose64},
-		levelAVX512: {mr: 8, lanes: 8, widest: 3, kc: 256, masks: true, tile: tile64AVX512, packRows: packRows128[float64], transpose: transpose64},
+		levelAVX2:   {mr: 6, lanes: 4, widest: 2, kc: 512, tile: tile64AVX2, packRows: packRows64[float64], transpose: transpose64},
+		levelAVX512: {mr: 8, lanes: 8, widest: 3, kc: 384, masks: true, tile: tile64AVX512, packRows: packRows128[float64], transpose: transpose64},
 	}
 )
 
@@ -42,39 +42,47 @@ func tile64AVX512(v, k int, a []float64, ars, acs int, b []float64, brs int, c [
 // The AVX2 tiles write whole vectors: a tile with fewer columns goes through a buffer.
 
 func tile32AVX2(v, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, crs, rows, cols int, alpha, beta float32, load bool) {
-	width := v * 8
-	var edge [6 * 16]float32
-	to, distance := &c[0], crs
-	if cols < width {
-		copyRows(edge[:], width, c, crs, rows, cols, load)
-		to, distance = &edge[0], width
-	}
-	if v == 1 {
-		tile32x1AVX2(k, &a[0], ars, acs, &b[0], brs, to, distance, rows, cols, alpha, beta, load)
+	if cols < v*8 {
+		edge32AVX2(v, k, a, ars, acs, b, brs, c, crs, rows, cols, alpha, beta, load)
+	} else if v == 1 {
+		tile32x1AVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
 	} else {
-		tile32x2AVX2(k, &a[0], ars, acs, &b[0], brs, to, distance, rows, cols, alpha, beta, load)
-	}
-	if cols < width {
-		copyRows(c, crs, edge[:], width, rows, cols, true)
+		tile32x2AVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
 	}
 }
 
-func tile64AVX2(v, k int, a []float64, ars, acs int, b []float64, brs int, c []float64, crs, rows, cols int, alpha, beta float64, load bool) {
-	width := v * 4
-	var edge [6 * 8]float64
-	to, distance := &c[0], crs
-	if cols < width {
-		copyRows(edge[:], width, c, crs, rows, cols, load)
-		to, distance = &edge[0], width
-	}
+func edge32AVX2(v, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, crs, rows, cols int, alpha, beta float32, load bool) {
+	var edge [6 * 16]float32
+	width := v * 8
+	copyRows(edge[:], width, c, crs, rows, cols, load)
 	if v == 1 {
-		tile64x1AVX2(k, &a[0], ars, acs, &b[0], brs, to, distance, rows, cols, alpha, beta, load)
+		tile32x1AVX2(k, &a[0], ars, acs, &b[0], brs, &edge[0], width, rows, width, alpha, beta, load)
 	} else {
-		tile64x2AVX2(k, &a[0], ars, acs, &b[0], brs, to, distance, rows, cols, alpha, beta, load)
+		tile32x2AVX2(k, &a[0], ars, acs, &b[0], brs, &edge[0], width, rows, width, alpha, beta, load)
 	}
-	if cols < width {
-		copyRows(c, crs, edge[:], width, rows, cols, true)
+	copyRows(c, crs, edge[:], width, rows, cols, true)
+}
+
+func tile64AVX2(v, k int, a []float64, ars, acs int, b []float64, brs int, c []float64, crs, rows, cols int, alpha, beta float64, load bool) {
+	if cols < v*4 {
+		edge64AVX2(v, k, a, ars, acs, b, brs, c, crs, rows, cols, alpha, beta, load)
+	} else if v == 1 {
+		tile64x1AVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	} else {
+		tile64x2AVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
 	}
+}
+
+func edge64AVX2(v, k int, a []float64, ars, acs int, b []float64, brs int, c []float64, crs, rows, cols int, alpha, beta float64, load bool) {
+	var edge [6 * 8]float64
+	width := v * 4
+	copyRows(edge[:], width, c, crs, rows, cols, load)
+	if v == 1 {
+		tile64x1AVX2(k, &a[0], ars, acs, &b[0], brs, &edge[0], width, rows, width, alpha, beta, load)
+	} else {
+		tile64x2AVX2(k, &a[0], ars, acs, &b[0], brs, &edge[0], width, rows, width, alpha, beta, load)
+	}
+	copyRows(c, crs, edge[:], width, rows, cols, true)
 }
 
 // copyRows copies rows of cols elements, if wanted.

@@ -17,6 +17,10 @@ func Syrk64(trans bool, n, k int, a []float64, lda int, c []float64, ldc int) {
 // syrkRanged is the largest n for which a long contraction is cut into ranges with a result each.
 const syrkRanged = 512
 
+// syrkBlock is the length of a contraction block: both operands come from the packed block, so it is
+// to stay in the second-level cache.
+const syrkBlock = 256
+
 func (s *set[T]) syrk(trans bool, n, k int, a []T, lda int, c []T, ldc int) {
 	check(trans, n, k, len(a), lda, "A")
 	check(false, n, n, len(c), ldc, "C")
@@ -27,7 +31,7 @@ func (s *set[T]) syrk(trans bool, n, k int, a []T, lda int, c []T, ldc int) {
 		scaleRows(n, n, 0, c, ldc)
 		return
 	}
-	if n <= syrkRanged && k >= 8*s.kc && k >= 4*n {
+	if n <= syrkRanged && k >= 8*syrkBlock && k >= 4*n {
 		s.syrkRanges(trans, n, k, a, lda, c, ldc)
 	} else {
 		s.syrkShared(trans, n, k, a, lda, c, ldc)
@@ -68,7 +72,7 @@ func (s *set[T]) packSyrk(dst []T, from, to int, trans bool, a []T, lda, pc, kc,
 
 // syrkShared packs each block once for all workers and divides the rows of tiles.
 func (s *set[T]) syrkShared(trans bool, n, k int, a []T, lda int, c []T, ldc int) {
-	nb, kc := blocks(k, s.kc)
+	nb, kc := blocks(k, syrkBlock)
 	buffer := take[T](s.packedSize(n, kc))
 	defer give(buffer)
 	np, _ := s.panels(n)
@@ -100,7 +104,7 @@ func (s *set[T]) syrkRanges(trans bool, n, k int, a []T, lda int, c []T, ldc int
 			clear(part)
 			return
 		}
-		nb, kc := blocks(span, s.kc)
+		nb, kc := blocks(span, syrkBlock)
 		packed := take[T](s.packedSize(n, kc))
 		for block := range nb {
 			pc := begin + block*kc

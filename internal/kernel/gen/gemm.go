@@ -208,6 +208,7 @@ func (g *generator) tile256(double bool, v int) {
 	g.tileHead(fmt.Sprintf("tile%sx%dAVX2", suffix, v), double, mr, v, lanes, false)
 	// Registers 0 and 1 hold the right operand, 2 and 3 the left one, the sums begin at 4.
 	sum := func(i, q int) reg.VecPhysical { return ymm[4+i*v+q] }
+	g.prefetch(mr)
 	for i := range mr * v {
 		g.VXORPS(ymm[4+i], ymm[4+i], ymm[4+i])
 	}
@@ -267,6 +268,21 @@ func (g *generator) tile256(double bool, v int) {
 	g.Label(end)
 	g.VZEROUPPER()
 	g.RET()
+}
+
+// prefetch asks for the rows of C, which are wanted when the sums are complete.
+func (g *generator) prefetch(mr int) {
+	last := g.label("rows")
+	g.MOVQ(tileC, tileTemp)
+	for i := range mr {
+		g.PREFETCHT0(at(tileTemp, 0))
+		if i < mr-1 {
+			g.CMPQ(tileRows, operand.Imm(uint64(i+1)))
+			g.JE(ref(last))
+			g.ADDQ(tileCRS, tileTemp)
+		}
+	}
+	g.Label(last)
 }
 
 // transposeHead loads the arguments of a transposition of rows x rows blocks and begins its loop.
