@@ -207,10 +207,10 @@ func (v *Vectors) Centred() (*Vectors, []float64) {
 
 // Subset are some of the vectors, by their places.
 func (v *Vectors) Subset(places []int) *Vectors {
-	if len(places) == v.K && slices.IsSorted(places) {
+	n := len(places)
+	if n == v.K && !slices.ContainsFunc(places, func(p int) bool { return places[p] != p }) { // all, in order
 		return v
 	}
-	n := len(places)
 	out := &Vectors{K: n, D: v.D, Data: make([]float64, 0, n*v.D), Gram: make([]float64, 0, n*n), norms: make([]float64, n)}
 	for i, p := range places {
 		out.Data = append(out.Data, v.Row(p)...)
