@@ -344,6 +344,9 @@ func TestPassNaive(t *testing.T) {
 					tol := 1e-11
 					if !o.double {
 						tol = 1e-5
+						if !o.exact && o.kind != moments.OnAxes { // small sums of 700 products of either sign, of about 1 each
+							tol = 1e-4
+						}
 					}
 					if want.CosMargin.Sum != 0 && dim == 1 { // cosines of numbers are +-1: the margin is 0 or 2, its sign rounding
 						want.CosMargin, sums.CosMargin = moments.Spread{}, moments.Spread{}
