@@ -17,7 +17,7 @@ var squaredError = []Metric{
 		eval: squared(func(e squaredErrors) float64 { return e.nc1 })},
 	{ID: "mse_nc23", Name: "part of the class means", Formula: "(1/2) sum_c (n_c/N) |W* mu_c + b* - e_c|^2", Source: han, Cost: Full,
 		eval: squared(func(e squaredErrors) float64 { return e.nc23 })},
-	{ID: "mse_perp", Name: "part of the classifier", Formula: "(1/2) (mean_i |(W-W*) h_i + (b-b*)|^2 + lambda (|W-W*|^2 + |b-b*|^2))", Source: han, Cost: Full, ideal: zero,
+	{ID: "mse_perp", Name: "part of the classifier", Formula: "(1/2) (mean_i |(W-W*) h_i + (b-b*)|^2 + lambda (|W-W*|^2 + |b-b*|^2))", Source: han, Cost: Full, Ideal: "0 (W = W*, b = b*)",
 		eval: squared(func(e squaredErrors) float64 { return e.perp })},
 }
 

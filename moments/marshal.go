@@ -160,6 +160,8 @@ func (p *Plan) fingerprint() int64 {
 	e := encoder{}
 	e.ints(p.Summary.Classes...)
 	e.ints(int64(p.Summary.Dim), int64(p.Moments), int64(p.Rank), flag(p.Units), flag(p.Weak), flag(p.Double), flag(p.Exact), flag(p.Whole))
+	e.floats(p.Summary.Pivot...)
+	e.floats(p.Centre...)
 	e.floats(p.Means...)
 	e.floats(p.Axes...)
 	if l := p.Levels; l != nil {
