@@ -5,7 +5,7 @@
 Every peer is a process of its own that holds the features in memory (see peers.py); collapsar reads them
 from the file each time. In a round everything runs once, one after the other, so that slow minutes of the
 machine strike all alike; the table gives medians over the rounds. A run during which other programs took
-more than a tenth of the processors is repeated at once.
+more than a tenth of the processors that it is given is repeated at once.
 """
 import argparse
 import fcntl
@@ -41,7 +41,7 @@ def process_seconds(pid):
 
 class Peer:
     def __init__(self, name, path, threads):
-        self.name = name
+        self.name, self.threads = name, threads
         self.process = subprocess.Popen(
             [sys.executable, os.path.join(HERE, "peers.py"), name, path, str(threads)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -64,7 +64,7 @@ class Peer:
 
 class Collapsar:
     def __init__(self, binary, path, threads, arguments):
-        self.name = "collapsar"
+        self.name, self.threads = "collapsar", threads
         self.command = [binary, "measure", path, "--json", *arguments]
         self.environment = {**os.environ, "GOMAXPROCS": str(threads)}
 
@@ -105,11 +105,12 @@ def rounds(entrants, count, lock):
                     elapsed = time.perf_counter() - began
                     foreign = machine_seconds() - before - own
                     print(f"  {e.name}: {seconds:.3f} s, other programs {foreign:.2f} s", file=sys.stderr, flush=True)
-                    if foreign <= 0.1 * elapsed * os.cpu_count() + 2 / TICKS:
+                    spare = elapsed * (os.cpu_count() - e.threads)
+                    if foreign <= spare + 0.1 * elapsed * e.threads + 2 / TICKS:
                         times[e.name].append(seconds)
                         break
                     disturbed += 1
-                    if disturbed > 100 * count:
+                    if disturbed > 20 * count:
                         raise SystemExit("other programs keep the processors busy: try again on a quiet machine")
     return times, values, disturbed
 

@@ -6,6 +6,7 @@ The file holds random numbers, not holes: float32 features of 2048 dimensions in
 and a classifier in files of their own. It stays in FOLDER for the next time.
 """
 import argparse
+import multiprocessing
 import os
 import subprocess
 import time
@@ -41,7 +42,12 @@ def main():
     p.add_argument("--data", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tmp"))
     o = p.parse_args()
     path = os.path.join(o.data, f"large{o.gigabytes:g}.npy")
-    make(path, int(o.gigabytes * 1e9 / (4 * D)))
+    # In a process of its own: a child starts with its parent's peak.
+    maker = multiprocessing.get_context("spawn").Process(target=make, args=(path, int(o.gigabytes * 1e9 / (4 * D))))
+    maker.start()
+    maker.join()
+    if maker.exitcode:
+        raise SystemExit("the file could not be made")
     began = time.perf_counter()
     process = subprocess.Popen([o.collapsar, "measure", path, "--json", "--labels-file", path + ".labels.npy",
                                 "--weights-file", path + ".weights.npz"], stdout=subprocess.DEVNULL)
