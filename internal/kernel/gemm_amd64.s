@@ -958,6 +958,136 @@ end22:
 	VZEROUPPER
 	RET
 
+// func tile32x2Rows4AVX2(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·tile32x2Rows4AVX2(SB), NOSPLIT, $0-89
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), SI
+	MOVQ       ars+16(FP), R8
+	MOVQ       acs+24(FP), R10
+	MOVQ       b+32(FP), R11
+	MOVQ       brs+40(FP), R12
+	MOVQ       c+48(FP), R13
+	MOVQ       crs+56(FP), BX
+	MOVQ       rows+64(FP), CX
+	SHLQ       $0x02, R8
+	SHLQ       $0x02, R10
+	SHLQ       $0x02, R12
+	SHLQ       $0x02, BX
+	LEAQ       (R8)(R8*2), R9
+	LEAQ       (SI)(R9*1), DI
+	MOVQ       R13, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x01
+	JE         rows23
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x02
+	JE         rows23
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x03
+	JE         rows23
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+
+rows23:
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	TESTQ  AX, AX
+	JE     done25
+
+loop24:
+	VMOVUPS      (R11), Y0
+	VMOVUPS      32(R11), Y1
+	VBROADCASTSS (SI), Y2
+	VFMADD231PS  Y2, Y0, Y4
+	VFMADD231PS  Y2, Y1, Y5
+	VBROADCASTSS (SI)(R8*1), Y3
+	VFMADD231PS  Y3, Y0, Y6
+	VFMADD231PS  Y3, Y1, Y7
+	VBROADCASTSS (SI)(R8*2), Y2
+	VFMADD231PS  Y2, Y0, Y8
+	VFMADD231PS  Y2, Y1, Y9
+	VBROADCASTSS (DI), Y3
+	VFMADD231PS  Y3, Y0, Y10
+	VFMADD231PS  Y3, Y1, Y11
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	ADDQ         R12, R11
+	DECQ         AX
+	JNE          loop24
+
+done25:
+	// Scale, and add the scaled C if it is wanted.
+	VBROADCASTSS alpha+80(FP), Y2
+	VBROADCASTSS beta+84(FP), Y3
+	VMULPS       Y2, Y4, Y4
+	VMULPS       Y2, Y5, Y5
+	VMULPS       Y2, Y6, Y6
+	VMULPS       Y2, Y7, Y7
+	VMULPS       Y2, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VMULPS       Y2, Y10, Y10
+	VMULPS       Y2, Y11, Y11
+	CMPB         load+88(FP), $0x00
+	JNE          load26
+	VMOVUPS      Y4, (R13)
+	VMOVUPS      Y5, 32(R13)
+	CMPQ         CX, $0x01
+	JE           end27
+	ADDQ         BX, R13
+	VMOVUPS      Y6, (R13)
+	VMOVUPS      Y7, 32(R13)
+	CMPQ         CX, $0x02
+	JE           end27
+	ADDQ         BX, R13
+	VMOVUPS      Y8, (R13)
+	VMOVUPS      Y9, 32(R13)
+	CMPQ         CX, $0x03
+	JE           end27
+	ADDQ         BX, R13
+	VMOVUPS      Y10, (R13)
+	VMOVUPS      Y11, 32(R13)
+	JMP          end27
+
+load26:
+	VFMADD231PS (R13), Y3, Y4
+	VMOVUPS     Y4, (R13)
+	VFMADD231PS 32(R13), Y3, Y5
+	VMOVUPS     Y5, 32(R13)
+	CMPQ        CX, $0x01
+	JE          end27
+	ADDQ        BX, R13
+	VFMADD231PS (R13), Y3, Y6
+	VMOVUPS     Y6, (R13)
+	VFMADD231PS 32(R13), Y3, Y7
+	VMOVUPS     Y7, 32(R13)
+	CMPQ        CX, $0x02
+	JE          end27
+	ADDQ        BX, R13
+	VFMADD231PS (R13), Y3, Y8
+	VMOVUPS     Y8, (R13)
+	VFMADD231PS 32(R13), Y3, Y9
+	VMOVUPS     Y9, 32(R13)
+	CMPQ        CX, $0x03
+	JE          end27
+	ADDQ        BX, R13
+	VFMADD231PS (R13), Y3, Y10
+	VMOVUPS     Y10, (R13)
+	VFMADD231PS 32(R13), Y3, Y11
+	VMOVUPS     Y11, 32(R13)
+
+end27:
+	VZEROUPPER
+	RET
+
 // func tile64x1AVX512(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2
 TEXT ·tile64x1AVX512(SB), NOSPLIT, $0-97
@@ -990,9 +1120,9 @@ TEXT ·tile64x1AVX512(SB), NOSPLIT, $0-97
 	VPXORQ Z14, Z14, Z14
 	VPXORQ Z15, Z15, Z15
 	TESTQ  AX, AX
-	JE     done24
+	JE     done29
 
-loop23:
+loop28:
 	VMOVUPD.Z    (R11), K1, Z0
 	VBROADCASTSD (SI), Z4
 	VFMADD231PD  Z4, Z0, Z8
@@ -1014,9 +1144,9 @@ loop23:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop23
+	JNE          loop28
 
-done24:
+done29:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSD alpha+80(FP), Z4
 	VBROADCASTSD beta+88(FP), Z5
@@ -1029,86 +1159,86 @@ done24:
 	VMULPD       Z4, Z14, Z14
 	VMULPD       Z4, Z15, Z15
 	CMPB         load+96(FP), $0x00
-	JNE          load25
+	JNE          load30
 	VMOVUPD      Z8, K1, (R13)
 	CMPQ         CX, $0x01
-	JE           end26
+	JE           end31
 	ADDQ         BX, R13
 	VMOVUPD      Z9, K1, (R13)
 	CMPQ         CX, $0x02
-	JE           end26
+	JE           end31
 	ADDQ         BX, R13
 	VMOVUPD      Z10, K1, (R13)
 	CMPQ         CX, $0x03
-	JE           end26
+	JE           end31
 	ADDQ         BX, R13
 	VMOVUPD      Z11, K1, (R13)
 	CMPQ         CX, $0x04
-	JE           end26
+	JE           end31
 	ADDQ         BX, R13
 	VMOVUPD      Z12, K1, (R13)
 	CMPQ         CX, $0x05
-	JE           end26
+	JE           end31
 	ADDQ         BX, R13
 	VMOVUPD      Z13, K1, (R13)
 	CMPQ         CX, $0x06
-	JE           end26
+	JE           end31
 	ADDQ         BX, R13
 	VMOVUPD      Z14, K1, (R13)
 	CMPQ         CX, $0x07
-	JE           end26
+	JE           end31
 	ADDQ         BX, R13
 	VMOVUPD      Z15, K1, (R13)
-	JMP          end26
+	JMP          end31
 
-load25:
+load30:
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z8
 	VMOVUPD     Z8, K1, (R13)
 	CMPQ        CX, $0x01
-	JE          end26
+	JE          end31
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z9
 	VMOVUPD     Z9, K1, (R13)
 	CMPQ        CX, $0x02
-	JE          end26
+	JE          end31
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z10
 	VMOVUPD     Z10, K1, (R13)
 	CMPQ        CX, $0x03
-	JE          end26
+	JE          end31
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z11
 	VMOVUPD     Z11, K1, (R13)
 	CMPQ        CX, $0x04
-	JE          end26
+	JE          end31
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z12
 	VMOVUPD     Z12, K1, (R13)
 	CMPQ        CX, $0x05
-	JE          end26
+	JE          end31
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z13
 	VMOVUPD     Z13, K1, (R13)
 	CMPQ        CX, $0x06
-	JE          end26
+	JE          end31
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z14
 	VMOVUPD     Z14, K1, (R13)
 	CMPQ        CX, $0x07
-	JE          end26
+	JE          end31
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z15
 	VMOVUPD     Z15, K1, (R13)
 
-end26:
+end31:
 	VZEROUPPER
 	RET
 
@@ -1154,9 +1284,9 @@ TEXT ·tile64x2AVX512(SB), NOSPLIT, $0-97
 	VPXORQ Z22, Z22, Z22
 	VPXORQ Z23, Z23, Z23
 	TESTQ  AX, AX
-	JE     done28
+	JE     done33
 
-loop27:
+loop32:
 	VMOVUPD.Z    (R11), K1, Z0
 	VMOVUPD.Z    64(R11), K2, Z1
 	VBROADCASTSD (SI), Z4
@@ -1187,9 +1317,9 @@ loop27:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop27
+	JNE          loop32
 
-done28:
+done33:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSD alpha+80(FP), Z4
 	VBROADCASTSD beta+88(FP), Z5
@@ -1210,47 +1340,47 @@ done28:
 	VMULPD       Z4, Z22, Z22
 	VMULPD       Z4, Z23, Z23
 	CMPB         load+96(FP), $0x00
-	JNE          load29
+	JNE          load34
 	VMOVUPD      Z8, K1, (R13)
 	VMOVUPD      Z9, K2, 64(R13)
 	CMPQ         CX, $0x01
-	JE           end30
+	JE           end35
 	ADDQ         BX, R13
 	VMOVUPD      Z10, K1, (R13)
 	VMOVUPD      Z11, K2, 64(R13)
 	CMPQ         CX, $0x02
-	JE           end30
+	JE           end35
 	ADDQ         BX, R13
 	VMOVUPD      Z12, K1, (R13)
 	VMOVUPD      Z13, K2, 64(R13)
 	CMPQ         CX, $0x03
-	JE           end30
+	JE           end35
 	ADDQ         BX, R13
 	VMOVUPD      Z14, K1, (R13)
 	VMOVUPD      Z15, K2, 64(R13)
 	CMPQ         CX, $0x04
-	JE           end30
+	JE           end35
 	ADDQ         BX, R13
 	VMOVUPD      Z16, K1, (R13)
 	VMOVUPD      Z17, K2, 64(R13)
 	CMPQ         CX, $0x05
-	JE           end30
+	JE           end35
 	ADDQ         BX, R13
 	VMOVUPD      Z18, K1, (R13)
 	VMOVUPD      Z19, K2, 64(R13)
 	CMPQ         CX, $0x06
-	JE           end30
+	JE           end35
 	ADDQ         BX, R13
 	VMOVUPD      Z20, K1, (R13)
 	VMOVUPD      Z21, K2, 64(R13)
 	CMPQ         CX, $0x07
-	JE           end30
+	JE           end35
 	ADDQ         BX, R13
 	VMOVUPD      Z22, K1, (R13)
 	VMOVUPD      Z23, K2, 64(R13)
-	JMP          end30
+	JMP          end35
 
-load29:
+load34:
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z8
 	VMOVUPD     Z8, K1, (R13)
@@ -1258,7 +1388,7 @@ load29:
 	VFMADD231PD Z1, Z5, Z9
 	VMOVUPD     Z9, K2, 64(R13)
 	CMPQ        CX, $0x01
-	JE          end30
+	JE          end35
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z10
@@ -1267,7 +1397,7 @@ load29:
 	VFMADD231PD Z1, Z5, Z11
 	VMOVUPD     Z11, K2, 64(R13)
 	CMPQ        CX, $0x02
-	JE          end30
+	JE          end35
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z12
@@ -1276,7 +1406,7 @@ load29:
 	VFMADD231PD Z1, Z5, Z13
 	VMOVUPD     Z13, K2, 64(R13)
 	CMPQ        CX, $0x03
-	JE          end30
+	JE          end35
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z14
@@ -1285,7 +1415,7 @@ load29:
 	VFMADD231PD Z1, Z5, Z15
 	VMOVUPD     Z15, K2, 64(R13)
 	CMPQ        CX, $0x04
-	JE          end30
+	JE          end35
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z16
@@ -1294,7 +1424,7 @@ load29:
 	VFMADD231PD Z1, Z5, Z17
 	VMOVUPD     Z17, K2, 64(R13)
 	CMPQ        CX, $0x05
-	JE          end30
+	JE          end35
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z18
@@ -1303,7 +1433,7 @@ load29:
 	VFMADD231PD Z1, Z5, Z19
 	VMOVUPD     Z19, K2, 64(R13)
 	CMPQ        CX, $0x06
-	JE          end30
+	JE          end35
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z20
@@ -1312,7 +1442,7 @@ load29:
 	VFMADD231PD Z1, Z5, Z21
 	VMOVUPD     Z21, K2, 64(R13)
 	CMPQ        CX, $0x07
-	JE          end30
+	JE          end35
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z22
@@ -1321,7 +1451,7 @@ load29:
 	VFMADD231PD Z1, Z5, Z23
 	VMOVUPD     Z23, K2, 64(R13)
 
-end30:
+end35:
 	VZEROUPPER
 	RET
 
@@ -1377,9 +1507,9 @@ TEXT ·tile64x3AVX512(SB), NOSPLIT, $0-97
 	VPXORQ Z30, Z30, Z30
 	VPXORQ Z31, Z31, Z31
 	TESTQ  AX, AX
-	JE     done32
+	JE     done37
 
-loop31:
+loop36:
 	VMOVUPD.Z    (R11), K1, Z0
 	VMOVUPD.Z    64(R11), K2, Z1
 	VMOVUPD.Z    128(R11), K3, Z2
@@ -1419,9 +1549,9 @@ loop31:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop31
+	JNE          loop36
 
-done32:
+done37:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSD alpha+80(FP), Z4
 	VBROADCASTSD beta+88(FP), Z5
@@ -1450,55 +1580,55 @@ done32:
 	VMULPD       Z4, Z30, Z30
 	VMULPD       Z4, Z31, Z31
 	CMPB         load+96(FP), $0x00
-	JNE          load33
+	JNE          load38
 	VMOVUPD      Z8, K1, (R13)
 	VMOVUPD      Z9, K2, 64(R13)
 	VMOVUPD      Z10, K3, 128(R13)
 	CMPQ         CX, $0x01
-	JE           end34
+	JE           end39
 	ADDQ         BX, R13
 	VMOVUPD      Z11, K1, (R13)
 	VMOVUPD      Z12, K2, 64(R13)
 	VMOVUPD      Z13, K3, 128(R13)
 	CMPQ         CX, $0x02
-	JE           end34
+	JE           end39
 	ADDQ         BX, R13
 	VMOVUPD      Z14, K1, (R13)
 	VMOVUPD      Z15, K2, 64(R13)
 	VMOVUPD      Z16, K3, 128(R13)
 	CMPQ         CX, $0x03
-	JE           end34
+	JE           end39
 	ADDQ         BX, R13
 	VMOVUPD      Z17, K1, (R13)
 	VMOVUPD      Z18, K2, 64(R13)
 	VMOVUPD      Z19, K3, 128(R13)
 	CMPQ         CX, $0x04
-	JE           end34
+	JE           end39
 	ADDQ         BX, R13
 	VMOVUPD      Z20, K1, (R13)
 	VMOVUPD      Z21, K2, 64(R13)
 	VMOVUPD      Z22, K3, 128(R13)
 	CMPQ         CX, $0x05
-	JE           end34
+	JE           end39
 	ADDQ         BX, R13
 	VMOVUPD      Z23, K1, (R13)
 	VMOVUPD      Z24, K2, 64(R13)
 	VMOVUPD      Z25, K3, 128(R13)
 	CMPQ         CX, $0x06
-	JE           end34
+	JE           end39
 	ADDQ         BX, R13
 	VMOVUPD      Z26, K1, (R13)
 	VMOVUPD      Z27, K2, 64(R13)
 	VMOVUPD      Z28, K3, 128(R13)
 	CMPQ         CX, $0x07
-	JE           end34
+	JE           end39
 	ADDQ         BX, R13
 	VMOVUPD      Z29, K1, (R13)
 	VMOVUPD      Z30, K2, 64(R13)
 	VMOVUPD      Z31, K3, 128(R13)
-	JMP          end34
+	JMP          end39
 
-load33:
+load38:
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z8
 	VMOVUPD     Z8, K1, (R13)
@@ -1509,7 +1639,7 @@ load33:
 	VFMADD231PD Z2, Z5, Z10
 	VMOVUPD     Z10, K3, 128(R13)
 	CMPQ        CX, $0x01
-	JE          end34
+	JE          end39
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z11
@@ -1521,7 +1651,7 @@ load33:
 	VFMADD231PD Z2, Z5, Z13
 	VMOVUPD     Z13, K3, 128(R13)
 	CMPQ        CX, $0x02
-	JE          end34
+	JE          end39
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z14
@@ -1533,7 +1663,7 @@ load33:
 	VFMADD231PD Z2, Z5, Z16
 	VMOVUPD     Z16, K3, 128(R13)
 	CMPQ        CX, $0x03
-	JE          end34
+	JE          end39
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z17
@@ -1545,7 +1675,7 @@ load33:
 	VFMADD231PD Z2, Z5, Z19
 	VMOVUPD     Z19, K3, 128(R13)
 	CMPQ        CX, $0x04
-	JE          end34
+	JE          end39
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z20
@@ -1557,7 +1687,7 @@ load33:
 	VFMADD231PD Z2, Z5, Z22
 	VMOVUPD     Z22, K3, 128(R13)
 	CMPQ        CX, $0x05
-	JE          end34
+	JE          end39
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z23
@@ -1569,7 +1699,7 @@ load33:
 	VFMADD231PD Z2, Z5, Z25
 	VMOVUPD     Z25, K3, 128(R13)
 	CMPQ        CX, $0x06
-	JE          end34
+	JE          end39
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z26
@@ -1581,7 +1711,7 @@ load33:
 	VFMADD231PD Z2, Z5, Z28
 	VMOVUPD     Z28, K3, 128(R13)
 	CMPQ        CX, $0x07
-	JE          end34
+	JE          end39
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z29
@@ -1593,152 +1723,13 @@ load33:
 	VFMADD231PD Z2, Z5, Z31
 	VMOVUPD     Z31, K3, 128(R13)
 
-end34:
+end39:
 	VZEROUPPER
 	RET
 
 // func tile64x1AVX2(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile64x1AVX2(SB), NOSPLIT, $0-97
-	MOVQ       k+0(FP), AX
-	MOVQ       a+8(FP), SI
-	MOVQ       ars+16(FP), R8
-	MOVQ       acs+24(FP), R10
-	MOVQ       b+32(FP), R11
-	MOVQ       brs+40(FP), R12
-	MOVQ       c+48(FP), R13
-	MOVQ       crs+56(FP), BX
-	MOVQ       rows+64(FP), CX
-	SHLQ       $0x03, R8
-	SHLQ       $0x03, R10
-	SHLQ       $0x03, R12
-	SHLQ       $0x03, BX
-	LEAQ       (R8)(R8*2), R9
-	LEAQ       (SI)(R9*1), DI
-	MOVQ       R13, DX
-	PREFETCHT0 (DX)
-	CMPQ       CX, $0x01
-	JE         rows35
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	CMPQ       CX, $0x02
-	JE         rows35
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	CMPQ       CX, $0x03
-	JE         rows35
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	CMPQ       CX, $0x04
-	JE         rows35
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-	CMPQ       CX, $0x05
-	JE         rows35
-	ADDQ       BX, DX
-	PREFETCHT0 (DX)
-
-rows35:
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	TESTQ  AX, AX
-	JE     done37
-
-loop36:
-	VMOVUPD      (R11), Y0
-	VBROADCASTSD (SI), Y2
-	VFMADD231PD  Y2, Y0, Y4
-	VBROADCASTSD (SI)(R8*1), Y3
-	VFMADD231PD  Y3, Y0, Y5
-	VBROADCASTSD (SI)(R8*2), Y2
-	VFMADD231PD  Y2, Y0, Y6
-	VBROADCASTSD (DI), Y3
-	VFMADD231PD  Y3, Y0, Y7
-	VBROADCASTSD (SI)(R8*4), Y2
-	VFMADD231PD  Y2, Y0, Y8
-	VBROADCASTSD (DI)(R8*2), Y3
-	VFMADD231PD  Y3, Y0, Y9
-	ADDQ         R10, SI
-	ADDQ         R10, DI
-	ADDQ         R12, R11
-	DECQ         AX
-	JNE          loop36
-
-done37:
-	// Scale, and add the scaled C if it is wanted.
-	VBROADCASTSD alpha+80(FP), Y2
-	VBROADCASTSD beta+88(FP), Y3
-	VMULPD       Y2, Y4, Y4
-	VMULPD       Y2, Y5, Y5
-	VMULPD       Y2, Y6, Y6
-	VMULPD       Y2, Y7, Y7
-	VMULPD       Y2, Y8, Y8
-	VMULPD       Y2, Y9, Y9
-	CMPB         load+96(FP), $0x00
-	JNE          load38
-	VMOVUPD      Y4, (R13)
-	CMPQ         CX, $0x01
-	JE           end39
-	ADDQ         BX, R13
-	VMOVUPD      Y5, (R13)
-	CMPQ         CX, $0x02
-	JE           end39
-	ADDQ         BX, R13
-	VMOVUPD      Y6, (R13)
-	CMPQ         CX, $0x03
-	JE           end39
-	ADDQ         BX, R13
-	VMOVUPD      Y7, (R13)
-	CMPQ         CX, $0x04
-	JE           end39
-	ADDQ         BX, R13
-	VMOVUPD      Y8, (R13)
-	CMPQ         CX, $0x05
-	JE           end39
-	ADDQ         BX, R13
-	VMOVUPD      Y9, (R13)
-	JMP          end39
-
-load38:
-	VFMADD231PD (R13), Y3, Y4
-	VMOVUPD     Y4, (R13)
-	CMPQ        CX, $0x01
-	JE          end39
-	ADDQ        BX, R13
-	VFMADD231PD (R13), Y3, Y5
-	VMOVUPD     Y5, (R13)
-	CMPQ        CX, $0x02
-	JE          end39
-	ADDQ        BX, R13
-	VFMADD231PD (R13), Y3, Y6
-	VMOVUPD     Y6, (R13)
-	CMPQ        CX, $0x03
-	JE          end39
-	ADDQ        BX, R13
-	VFMADD231PD (R13), Y3, Y7
-	VMOVUPD     Y7, (R13)
-	CMPQ        CX, $0x04
-	JE          end39
-	ADDQ        BX, R13
-	VFMADD231PD (R13), Y3, Y8
-	VMOVUPD     Y8, (R13)
-	CMPQ        CX, $0x05
-	JE          end39
-	ADDQ        BX, R13
-	VFMADD231PD (R13), Y3, Y9
-	VMOVUPD     Y9, (R13)
-
-end39:
-	VZEROUPPER
-	RET
-
-// func tile64x2AVX2(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
-// Requires: AVX, FMA3, MMX+
-TEXT ·tile64x2AVX2(SB), NOSPLIT, $0-97
 	MOVQ       k+0(FP), AX
 	MOVQ       a+8(FP), SI
 	MOVQ       ars+16(FP), R8
@@ -1784,6 +1775,145 @@ rows40:
 	VXORPS Y7, Y7, Y7
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
+	TESTQ  AX, AX
+	JE     done42
+
+loop41:
+	VMOVUPD      (R11), Y0
+	VBROADCASTSD (SI), Y2
+	VFMADD231PD  Y2, Y0, Y4
+	VBROADCASTSD (SI)(R8*1), Y3
+	VFMADD231PD  Y3, Y0, Y5
+	VBROADCASTSD (SI)(R8*2), Y2
+	VFMADD231PD  Y2, Y0, Y6
+	VBROADCASTSD (DI), Y3
+	VFMADD231PD  Y3, Y0, Y7
+	VBROADCASTSD (SI)(R8*4), Y2
+	VFMADD231PD  Y2, Y0, Y8
+	VBROADCASTSD (DI)(R8*2), Y3
+	VFMADD231PD  Y3, Y0, Y9
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	ADDQ         R12, R11
+	DECQ         AX
+	JNE          loop41
+
+done42:
+	// Scale, and add the scaled C if it is wanted.
+	VBROADCASTSD alpha+80(FP), Y2
+	VBROADCASTSD beta+88(FP), Y3
+	VMULPD       Y2, Y4, Y4
+	VMULPD       Y2, Y5, Y5
+	VMULPD       Y2, Y6, Y6
+	VMULPD       Y2, Y7, Y7
+	VMULPD       Y2, Y8, Y8
+	VMULPD       Y2, Y9, Y9
+	CMPB         load+96(FP), $0x00
+	JNE          load43
+	VMOVUPD      Y4, (R13)
+	CMPQ         CX, $0x01
+	JE           end44
+	ADDQ         BX, R13
+	VMOVUPD      Y5, (R13)
+	CMPQ         CX, $0x02
+	JE           end44
+	ADDQ         BX, R13
+	VMOVUPD      Y6, (R13)
+	CMPQ         CX, $0x03
+	JE           end44
+	ADDQ         BX, R13
+	VMOVUPD      Y7, (R13)
+	CMPQ         CX, $0x04
+	JE           end44
+	ADDQ         BX, R13
+	VMOVUPD      Y8, (R13)
+	CMPQ         CX, $0x05
+	JE           end44
+	ADDQ         BX, R13
+	VMOVUPD      Y9, (R13)
+	JMP          end44
+
+load43:
+	VFMADD231PD (R13), Y3, Y4
+	VMOVUPD     Y4, (R13)
+	CMPQ        CX, $0x01
+	JE          end44
+	ADDQ        BX, R13
+	VFMADD231PD (R13), Y3, Y5
+	VMOVUPD     Y5, (R13)
+	CMPQ        CX, $0x02
+	JE          end44
+	ADDQ        BX, R13
+	VFMADD231PD (R13), Y3, Y6
+	VMOVUPD     Y6, (R13)
+	CMPQ        CX, $0x03
+	JE          end44
+	ADDQ        BX, R13
+	VFMADD231PD (R13), Y3, Y7
+	VMOVUPD     Y7, (R13)
+	CMPQ        CX, $0x04
+	JE          end44
+	ADDQ        BX, R13
+	VFMADD231PD (R13), Y3, Y8
+	VMOVUPD     Y8, (R13)
+	CMPQ        CX, $0x05
+	JE          end44
+	ADDQ        BX, R13
+	VFMADD231PD (R13), Y3, Y9
+	VMOVUPD     Y9, (R13)
+
+end44:
+	VZEROUPPER
+	RET
+
+// func tile64x2AVX2(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·tile64x2AVX2(SB), NOSPLIT, $0-97
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), SI
+	MOVQ       ars+16(FP), R8
+	MOVQ       acs+24(FP), R10
+	MOVQ       b+32(FP), R11
+	MOVQ       brs+40(FP), R12
+	MOVQ       c+48(FP), R13
+	MOVQ       crs+56(FP), BX
+	MOVQ       rows+64(FP), CX
+	SHLQ       $0x03, R8
+	SHLQ       $0x03, R10
+	SHLQ       $0x03, R12
+	SHLQ       $0x03, BX
+	LEAQ       (R8)(R8*2), R9
+	LEAQ       (SI)(R9*1), DI
+	MOVQ       R13, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x01
+	JE         rows45
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x02
+	JE         rows45
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x03
+	JE         rows45
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x04
+	JE         rows45
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x05
+	JE         rows45
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+
+rows45:
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 	VXORPS Y12, Y12, Y12
@@ -1791,9 +1921,9 @@ rows40:
 	VXORPS Y14, Y14, Y14
 	VXORPS Y15, Y15, Y15
 	TESTQ  AX, AX
-	JE     done42
+	JE     done47
 
-loop41:
+loop46:
 	VMOVUPD      (R11), Y0
 	VMOVUPD      32(R11), Y1
 	VBROADCASTSD (SI), Y2
@@ -1818,9 +1948,9 @@ loop41:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop41
+	JNE          loop46
 
-done42:
+done47:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSD alpha+80(FP), Y2
 	VBROADCASTSD beta+88(FP), Y3
@@ -1837,78 +1967,208 @@ done42:
 	VMULPD       Y2, Y14, Y14
 	VMULPD       Y2, Y15, Y15
 	CMPB         load+96(FP), $0x00
-	JNE          load43
+	JNE          load48
 	VMOVUPD      Y4, (R13)
 	VMOVUPD      Y5, 32(R13)
 	CMPQ         CX, $0x01
-	JE           end44
+	JE           end49
 	ADDQ         BX, R13
 	VMOVUPD      Y6, (R13)
 	VMOVUPD      Y7, 32(R13)
 	CMPQ         CX, $0x02
-	JE           end44
+	JE           end49
 	ADDQ         BX, R13
 	VMOVUPD      Y8, (R13)
 	VMOVUPD      Y9, 32(R13)
 	CMPQ         CX, $0x03
-	JE           end44
+	JE           end49
 	ADDQ         BX, R13
 	VMOVUPD      Y10, (R13)
 	VMOVUPD      Y11, 32(R13)
 	CMPQ         CX, $0x04
-	JE           end44
+	JE           end49
 	ADDQ         BX, R13
 	VMOVUPD      Y12, (R13)
 	VMOVUPD      Y13, 32(R13)
 	CMPQ         CX, $0x05
-	JE           end44
+	JE           end49
 	ADDQ         BX, R13
 	VMOVUPD      Y14, (R13)
 	VMOVUPD      Y15, 32(R13)
-	JMP          end44
+	JMP          end49
 
-load43:
+load48:
 	VFMADD231PD (R13), Y3, Y4
 	VMOVUPD     Y4, (R13)
 	VFMADD231PD 32(R13), Y3, Y5
 	VMOVUPD     Y5, 32(R13)
 	CMPQ        CX, $0x01
-	JE          end44
+	JE          end49
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y6
 	VMOVUPD     Y6, (R13)
 	VFMADD231PD 32(R13), Y3, Y7
 	VMOVUPD     Y7, 32(R13)
 	CMPQ        CX, $0x02
-	JE          end44
+	JE          end49
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y8
 	VMOVUPD     Y8, (R13)
 	VFMADD231PD 32(R13), Y3, Y9
 	VMOVUPD     Y9, 32(R13)
 	CMPQ        CX, $0x03
-	JE          end44
+	JE          end49
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y10
 	VMOVUPD     Y10, (R13)
 	VFMADD231PD 32(R13), Y3, Y11
 	VMOVUPD     Y11, 32(R13)
 	CMPQ        CX, $0x04
-	JE          end44
+	JE          end49
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y12
 	VMOVUPD     Y12, (R13)
 	VFMADD231PD 32(R13), Y3, Y13
 	VMOVUPD     Y13, 32(R13)
 	CMPQ        CX, $0x05
-	JE          end44
+	JE          end49
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y14
 	VMOVUPD     Y14, (R13)
 	VFMADD231PD 32(R13), Y3, Y15
 	VMOVUPD     Y15, 32(R13)
 
-end44:
+end49:
+	VZEROUPPER
+	RET
+
+// func tile64x2Rows4AVX2(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
+// Requires: AVX, FMA3, MMX+
+TEXT ·tile64x2Rows4AVX2(SB), NOSPLIT, $0-97
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), SI
+	MOVQ       ars+16(FP), R8
+	MOVQ       acs+24(FP), R10
+	MOVQ       b+32(FP), R11
+	MOVQ       brs+40(FP), R12
+	MOVQ       c+48(FP), R13
+	MOVQ       crs+56(FP), BX
+	MOVQ       rows+64(FP), CX
+	SHLQ       $0x03, R8
+	SHLQ       $0x03, R10
+	SHLQ       $0x03, R12
+	SHLQ       $0x03, BX
+	LEAQ       (R8)(R8*2), R9
+	LEAQ       (SI)(R9*1), DI
+	MOVQ       R13, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x01
+	JE         rows50
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x02
+	JE         rows50
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x03
+	JE         rows50
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+
+rows50:
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	TESTQ  AX, AX
+	JE     done52
+
+loop51:
+	VMOVUPD      (R11), Y0
+	VMOVUPD      32(R11), Y1
+	VBROADCASTSD (SI), Y2
+	VFMADD231PD  Y2, Y0, Y4
+	VFMADD231PD  Y2, Y1, Y5
+	VBROADCASTSD (SI)(R8*1), Y3
+	VFMADD231PD  Y3, Y0, Y6
+	VFMADD231PD  Y3, Y1, Y7
+	VBROADCASTSD (SI)(R8*2), Y2
+	VFMADD231PD  Y2, Y0, Y8
+	VFMADD231PD  Y2, Y1, Y9
+	VBROADCASTSD (DI), Y3
+	VFMADD231PD  Y3, Y0, Y10
+	VFMADD231PD  Y3, Y1, Y11
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	ADDQ         R12, R11
+	DECQ         AX
+	JNE          loop51
+
+done52:
+	// Scale, and add the scaled C if it is wanted.
+	VBROADCASTSD alpha+80(FP), Y2
+	VBROADCASTSD beta+88(FP), Y3
+	VMULPD       Y2, Y4, Y4
+	VMULPD       Y2, Y5, Y5
+	VMULPD       Y2, Y6, Y6
+	VMULPD       Y2, Y7, Y7
+	VMULPD       Y2, Y8, Y8
+	VMULPD       Y2, Y9, Y9
+	VMULPD       Y2, Y10, Y10
+	VMULPD       Y2, Y11, Y11
+	CMPB         load+96(FP), $0x00
+	JNE          load53
+	VMOVUPD      Y4, (R13)
+	VMOVUPD      Y5, 32(R13)
+	CMPQ         CX, $0x01
+	JE           end54
+	ADDQ         BX, R13
+	VMOVUPD      Y6, (R13)
+	VMOVUPD      Y7, 32(R13)
+	CMPQ         CX, $0x02
+	JE           end54
+	ADDQ         BX, R13
+	VMOVUPD      Y8, (R13)
+	VMOVUPD      Y9, 32(R13)
+	CMPQ         CX, $0x03
+	JE           end54
+	ADDQ         BX, R13
+	VMOVUPD      Y10, (R13)
+	VMOVUPD      Y11, 32(R13)
+	JMP          end54
+
+load53:
+	VFMADD231PD (R13), Y3, Y4
+	VMOVUPD     Y4, (R13)
+	VFMADD231PD 32(R13), Y3, Y5
+	VMOVUPD     Y5, 32(R13)
+	CMPQ        CX, $0x01
+	JE          end54
+	ADDQ        BX, R13
+	VFMADD231PD (R13), Y3, Y6
+	VMOVUPD     Y6, (R13)
+	VFMADD231PD 32(R13), Y3, Y7
+	VMOVUPD     Y7, 32(R13)
+	CMPQ        CX, $0x02
+	JE          end54
+	ADDQ        BX, R13
+	VFMADD231PD (R13), Y3, Y8
+	VMOVUPD     Y8, (R13)
+	VFMADD231PD 32(R13), Y3, Y9
+	VMOVUPD     Y9, 32(R13)
+	CMPQ        CX, $0x03
+	JE          end54
+	ADDQ        BX, R13
+	VFMADD231PD (R13), Y3, Y10
+	VMOVUPD     Y10, (R13)
+	VFMADD231PD 32(R13), Y3, Y11
+	VMOVUPD     Y11, 32(R13)
+
+end54:
 	VZEROUPPER
 	RET
 
@@ -1922,12 +2182,12 @@ TEXT ·packRows64AVX2(SB), NOSPLIT, $0-48
 	MOVQ rows+32(FP), CX
 	MOVQ panels+40(FP), DX
 
-row45:
+row55:
 	MOVQ DI, R10
 	MOVQ SI, R11
 	MOVQ DX, BX
 
-panel46:
+panel56:
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
 	VMOVUPS Y0, (R10)
@@ -1935,11 +2195,11 @@ panel46:
 	ADDQ    $+64, R11
 	ADDQ    R8, R10
 	DECQ    BX
-	JNE     panel46
+	JNE     panel56
 	ADDQ    R9, SI
 	ADDQ    $+64, DI
 	DECQ    CX
-	JNE     row45
+	JNE     row55
 	VZEROUPPER
 	RET
 
@@ -1953,12 +2213,12 @@ TEXT ·packRows128AVX2(SB), NOSPLIT, $0-48
 	MOVQ rows+32(FP), CX
 	MOVQ panels+40(FP), DX
 
-row47:
+row57:
 	MOVQ DI, R10
 	MOVQ SI, R11
 	MOVQ DX, BX
 
-panel48:
+panel58:
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
 	VMOVUPS 64(R11), Y2
@@ -1970,11 +2230,11 @@ panel48:
 	ADDQ    $+128, R11
 	ADDQ    R8, R10
 	DECQ    BX
-	JNE     panel48
+	JNE     panel58
 	ADDQ    R9, SI
 	ADDQ    $+128, DI
 	DECQ    CX
-	JNE     row47
+	JNE     row57
 	VZEROUPPER
 	RET
 
@@ -1992,7 +2252,7 @@ TEXT ·transpose32AVX2(SB), NOSPLIT, $0-40
 	LEAQ (R9)(R9*2), R11
 	LEAQ (SI)(R9*4), BX
 
-loop49:
+loop59:
 	VMOVUPS    (SI), Y0
 	VMOVUPS    (BX), Y4
 	VMOVUPS    (SI)(R9*1), Y1
@@ -2038,7 +2298,7 @@ loop49:
 	ADDQ       $0x20, BX
 	LEAQ       (DI)(R8*8), DI
 	SUBQ       $0x08, CX
-	JNE        loop49
+	JNE        loop59
 	VZEROUPPER
 	RET
 
@@ -2056,7 +2316,7 @@ TEXT ·transpose64AVX2(SB), NOSPLIT, $0-40
 	LEAQ (R9)(R9*2), R11
 	LEAQ (SI)(R9*4), BX
 
-loop50:
+loop60:
 	VMOVUPD    (SI), Y0
 	VMOVUPD    (SI)(R9*1), Y1
 	VMOVUPD    (SI)(R9*2), Y2
@@ -2076,6 +2336,6 @@ loop50:
 	ADDQ       $0x20, SI
 	LEAQ       (DI)(R8*4), DI
 	SUBQ       $0x04, CX
-	JNE        loop50
+	JNE        loop60
 	VZEROUPPER
 	RET

@@ -29,6 +29,11 @@ func tile32x1AVX2(k int, a *float32, ars int, acs int, b *float32, brs int, c *f
 //go:noescape
 func tile32x2AVX2(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
 
+// tile32x2Rows4AVX2 is the tile of 4 rows by 16 columns, see the type set.
+//
+//go:noescape
+func tile32x2Rows4AVX2(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
+
 // tile64x1AVX512 is the tile of 8 rows by 8 columns, see the type set.
 //
 //go:noescape
@@ -53,6 +58,11 @@ func tile64x1AVX2(k int, a *float64, ars int, acs int, b *float64, brs int, c *f
 //
 //go:noescape
 func tile64x2AVX2(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
+
+// tile64x2Rows4AVX2 is the tile of 4 rows by 8 columns, see the type set.
+//
+//go:noescape
+func tile64x2Rows4AVX2(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
 
 // packRows64AVX2 copies 64 bytes from src + q*lds + p*64 to dst + p*distance + q*64 for q < rows and p < panels, all in bytes, both positive.
 //

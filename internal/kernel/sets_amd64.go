@@ -46,6 +46,8 @@ func tile32AVX2(v, k int, a []float32, ars, acs int, b []float32, brs int, c []f
 		edge32AVX2(v, k, a, ars, acs, b, brs, c, crs, rows, cols, alpha, beta, load)
 	} else if v == 1 {
 		tile32x1AVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	} else if rows <= 4 {
+		tile32x2Rows4AVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
 	} else {
 		tile32x2AVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
 	}
@@ -68,6 +70,8 @@ func tile64AVX2(v, k int, a []float64, ars, acs int, b []float64, brs int, c []f
 		edge64AVX2(v, k, a, ars, acs, b, brs, c, crs, rows, cols, alpha, beta, load)
 	} else if v == 1 {
 		tile64x1AVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	} else if rows <= 4 {
+		tile64x2Rows4AVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
 	} else {
 		tile64x2AVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
 	}

@@ -17,9 +17,12 @@ func Syrk64(trans bool, n, k int, a []float64, lda int, c []float64, ldc int) {
 // syrkRanged is the largest n for which a long contraction is cut into ranges with a result each.
 const syrkRanged = 512
 
-// syrkBlock is the length of a contraction block: both operands come from the packed block, so it is
-// to stay in the second-level cache.
-const syrkBlock = 256
+// The length of a contraction block. In a range the packed block is to stay in the second-level
+// cache, since both operands come from it; for large n the result is to pass by less often.
+const (
+	syrkBlock       = 256
+	syrkSharedBlock = 512
+)
 
 func (s *set[T]) syrk(trans bool, n, k int, a []T, lda int, c []T, ldc int) {
 	check(trans, n, k, len(a), lda, "A")
@@ -39,29 +42,26 @@ func (s *set[T]) syrk(trans bool, n, k int, a []T, lda int, c []T, ldc int) {
 	s.mirror(n, c, ldc)
 }
 
-// syrkRows forms rows [from, to) of the upper triangle from the packed panels of one contraction
-// block: both operands are read from them, the left one by columns of a panel.
-func (s *set[T]) syrkRows(packed []T, from, to, n, kc int, load bool, c []T, ldc int) {
+// syrkRows forms the rows of panel p of the upper triangle from the packed panels of one contraction
+// block: both operands are read from them, the left one by columns of its panel.
+func (s *set[T]) syrkRows(packed []T, p, n, kc int, load bool, c []T, ldc int) {
 	np, last := s.panels(n)
 	w := s.width()
-	for i := from; i < to; {
-		p := min(i/w, np-1)
-		width := w
-		if p == np-1 {
-			width = last * s.lanes
+	i := p * w
+	width, rows := w, w
+	if p == np-1 {
+		width, rows = last*s.lanes, n-i
+	}
+	left := packed[i*kc:]
+	for q := p; q < np; q++ {
+		j := q * w
+		v, cols := 2, w
+		if q == np-1 {
+			v, cols = last, n-j
 		}
-		within := i - p*w
-		rows := min(s.mr, width-within, to-i)
-		left := packed[p*w*kc+within:]
-		for q := p; q < np; q++ {
-			j := q * w
-			v, cols := 2, w
-			if q == np-1 {
-				v, cols = last, n-j
-			}
-			s.tile(v, kc, left, 1, width, packed[j*kc:], v*s.lanes, c[i*ldc+j:], ldc, rows, cols, 1, 1, load)
+		for r := 0; r < rows; r += s.mr {
+			s.tile(v, kc, left[r:], 1, width, packed[j*kc:], v*s.lanes, c[(i+r)*ldc+j:], ldc, min(s.mr, rows-r), cols, 1, 1, load)
 		}
-		i += rows
 	}
 }
 
@@ -72,19 +72,18 @@ func (s *set[T]) packSyrk(dst []T, from, to int, trans bool, a []T, lda, pc, kc,
 
 // syrkShared packs each block once for all workers and divides the rows of tiles.
 func (s *set[T]) syrkShared(trans bool, n, k int, a []T, lda int, c []T, ldc int) {
-	nb, kc := blocks(k, syrkBlock)
+	nb, kc := blocks(k, syrkSharedBlock)
 	buffer := take[T](s.packedSize(n, kc))
 	defer give(buffer)
 	np, _ := s.panels(n)
-	w := s.width()
 	for block := range nb {
 		pc := block * kc
 		length := min(kc, k-pc)
 		parallel.For((np+3)/4, func(_, i int) {
 			s.packSyrk(buffer.s, 4*i, min(np, 4*i+4), trans, a, lda, pc, length, n)
 		})
-		parallel.For((n+w-1)/w, func(_, i int) {
-			s.syrkRows(buffer.s, i*w, min(n, i*w+w), n, length, block > 0, c, ldc)
+		parallel.For(np, func(_, p int) {
+			s.syrkRows(buffer.s, p, n, length, block > 0, c, ldc)
 		})
 	}
 }
@@ -110,7 +109,9 @@ func (s *set[T]) syrkRanges(trans bool, n, k int, a []T, lda int, c []T, ldc int
 			pc := begin + block*kc
 			length := min(kc, begin+span-pc)
 			s.packSyrk(packed.s, 0, np, trans, a, lda, pc, length, n)
-			s.syrkRows(packed.s, 0, n, n, length, block > 0, part, n)
+			for p := range np {
+				s.syrkRows(packed.s, p, n, length, block > 0, part, n)
+			}
 		}
 		give(packed)
 	})

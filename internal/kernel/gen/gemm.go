@@ -14,8 +14,9 @@ func gemm(g *generator) {
 			g.tile512(double, v)
 		}
 		for v := 1; v <= 2; v++ {
-			g.tile256(double, v)
+			g.tile256(double, 6, v)
 		}
+		g.tile256(double, 4, 2)
 	}
 	g.packRows(64)
 	g.packRows(128)
@@ -200,12 +201,15 @@ func paramAddress(g *generator, name string) operand.Mem {
 	return b.Addr
 }
 
-// tile256 makes a tile of six rows by v vectors. It reads and writes all its columns.
-func (g *generator) tile256(double bool, v int) {
-	const mr = 6
+// tile256 makes a tile of six or four rows by v vectors. It reads and writes all its columns.
+func (g *generator) tile256(double bool, mr, v int) {
 	_, size, suffix := typeName(double)
 	lanes := 32 / size
-	g.tileHead(fmt.Sprintf("tile%sx%dAVX2", suffix, v), double, mr, v, lanes, false)
+	name := fmt.Sprintf("tile%sx%dAVX2", suffix, v)
+	if mr == 4 {
+		name = fmt.Sprintf("tile%sx%dRows4AVX2", suffix, v)
+	}
+	g.tileHead(name, double, mr, v, lanes, false)
 	// Registers 0 and 1 hold the right operand, 2 and 3 the left one, the sums begin at 4.
 	sum := func(i, q int) reg.VecPhysical { return ymm[4+i*v+q] }
 	g.prefetch(mr)
