@@ -130,7 +130,7 @@ func TestPolytopes(t *testing.T) {
 func TestETFError(t *testing.T) {
 	for _, k := range []int{2, 3, 10, 100} {
 		e, ok := simplex(k).ETFError()
-		near(t, fmt.Sprintf("simplex of %d", k), e, 0, 1e-15)
+		near(t, fmt.Sprintf("simplex of %d", k), e, 0, 5e-16*float64(k)) // sums of k products, in the order of any kernel
 		identity := make([]float64, k*k)
 		for i := range k {
 			identity[i*k+i] = 5
