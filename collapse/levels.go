@@ -268,7 +268,7 @@ func (s *sample) variabilityLevel(l *layout, f fourth, z float64) (v Level) {
 		return v
 	}
 	v.Floor = finite(s.rounding() * math.Sqrt(inverse))
-	var square, error2, lots float64
+	var square, error2, spread, lots float64
 	for a := range k {
 		p := s.levelSums(l, a)
 		n, less, inv4 := l.n[a], 0.0, 0.0
@@ -292,7 +292,13 @@ func (s *sample) variabilityLevel(l *layout, f fourth, z float64) (v Level) {
 		varQ := (p.QQ/n - q*q) * bessel * bessel * bessel
 		cov := (p.QU/n - q*u) * bessel * bessel
 		varU := (p.UU/n - u*u) * bessel
-		error2 += (varQ - 8*square*cov + 16*square*square*varU) / n
+		part := (varQ - 8*square*cov + 16*square*square*varU) / n
+		error2 += part
+		spread += part * part / (n - 1)
+	}
+	// Degrees of freedom by Welch and Satterthwaite; half of them, for squares have heavier tails than what they are squares of.
+	if spread > 0 {
+		z = student(s.opts.Confidence, max(error2*error2/spread/2, 1))
 	}
 	error2 /= float64(k * k)
 	lots *= math.Hypot(f.errSame, f.errOth)
