@@ -153,13 +153,17 @@ var classMeans = []Metric{
 	{ID: "gnc2_min_angle", Name: "smallest angle, degrees", Formula: "min over pairs of 2 asin(|u_c - u_c'|/2)", Source: "Tammes problem",
 		ideal: idealAngle,
 		eval: directed(ofMeans, func(v frame) Value {
-			d := slices.Clone(v.UnitDistances())
-			for i := range d {
-				d[i] = -d[i]
+			least, at := math.Inf(1), 0
+			a, b := 0, 0
+			for i := range v.K {
+				for j := i + 1; j < v.K; j++ {
+					if d := v.UnitDistances()[at]; d < least {
+						least, a, b = d, i, j
+					}
+					at++
+				}
 			}
-			least := largestPair(v.classes, d)
-			least.Number = 2 * math.Asin(min(1, -least.Number/2)) * 180 / math.Pi
-			return least
+			return Value{Number: v.Angle(a, b) * 180 / math.Pi, Worst: []int64{v.classes[a], v.classes[b]}}
 		})},
 }
 

@@ -125,6 +125,17 @@ func (v *Vectors) UnitDistances() []float64 {
 	return v.distances
 }
 
+// Angle is that between two vectors, in radians: 2 atan2(|u - w|, |u + w|) of the unit vectors, to full precision near 0 and pi
+// too. Call it on Directed vectors only.
+func (v *Vectors) Angle(i, j int) float64 {
+	u, w := slices.Clone(v.Row(i)), slices.Clone(v.Row(j))
+	kernel.Scale64(u, 1/v.norms[i])
+	kernel.Scale64(w, 1/v.norms[j])
+	apart := kernel.Distance64(u, w)
+	kernel.Add64(u, w)
+	return 2 * math.Atan2(math.Sqrt(apart), math.Sqrt(kernel.SumSquares64(u)))
+}
+
 // SingularValues of the K x D matrix, in decreasing order: min(K, D) of them.
 func (v *Vectors) SingularValues() []float64 {
 	v.spectrum(false)
