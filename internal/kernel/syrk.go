@@ -15,12 +15,12 @@ func Syrk64(trans bool, n, k int, a []float64, lda int, c []float64, ldc int) {
 }
 
 // syrkRanged is the largest n for which a long contraction is cut into ranges with a result each.
-const syrkRanged = 512
+const syrkRanged = 256
 
 // The length of a contraction block. In a range the packed block is to stay in the second-level
 // cache, since both operands come from it; for large n the result is to pass by less often.
 const (
-	syrkBlock       = 256
+	syrkBlock       = 384
 	syrkSharedBlock = 512
 )
 
