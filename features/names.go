@@ -17,6 +17,7 @@ var (
 		{"features"},
 		{"feats", "feat", "feature", "feat_list", "features_list", "embeddings", "embedding", "embeds", "embed_list", "h", "H", "representations", "representation", "penultimate"},
 		{"hidden", "hidden_states", "activations", "z", "Z", "X", "x"},
+		{"tensor"}, // what a bare tensor of torch.save is listed as
 	}
 	labelNames = [][]string{
 		{"labels"},
