@@ -14,13 +14,13 @@ import (
 )
 
 // lots is how many residuals stand for all where fourth-order sums are estimated: as many as small data sets
-// give for little, and in large ones enough for 50,000 pairs of one class.
+// give for little, and in large ones enough for 25,000 pairs of one class.
 func (s *sample) lots() int {
 	const most, least = 2048, 512
 	if s.n*float64(s.d) <= 1<<23 {
 		return most
 	}
-	return min(most, max(least, int(320*math.Sqrt(float64(s.k)))))
+	return min(most, max(least, int(225*math.Sqrt(float64(s.k)))))
 }
 
 // A layout is the class means that the levels are measured against, less the noise that they carry: those of the classes
