@@ -3,6 +3,7 @@ package progress
 import (
 	"bytes"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,10 +35,36 @@ func TestCount(t *testing.T) {
 	}
 }
 
+// guarded is a screen that is read while the line writes to it.
+type guarded struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (g *guarded) Write(p []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.b.Write(p)
+}
+
+func (g *guarded) String() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.b.String()
+}
+
+func (g *guarded) Len() int { return len(g.String()) }
+
+func (g *guarded) Reset() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.b.Reset()
+}
+
 // A line shows after a moment, makes way for what else is written, fits its terminal, and leaves nothing behind.
 func TestLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var screen bytes.Buffer
+		var screen guarded
 		l := Start(&screen, func() int { return 20 }, 1)
 		l.Item(0, "a-file-with-a-long-name.npz")
 		time.Sleep(patience / 2)
