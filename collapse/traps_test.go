@@ -481,7 +481,7 @@ func TestTrapAbsentClasses(t *testing.T) {
 	d := &data{dim: 2, rows: []float64{0, 1, 1, 0, 2, 2, 0, 3}, labels: []int64{0, 4e9, 4e9, 0}}
 	r := d.measure(t, collapse.Options{})
 	value(t, r, "nc1")
-	if r.Classes != 4e9+1 || r.PresentClasses != 2 || r.Warnings[0].Code != "absent_classes" || r.Warnings[0].Count != 4e9-1 || len(r.Warnings[0].Classes) != 20 {
+	if int64(r.Classes) != 4e9+1 || r.PresentClasses != 2 || r.Warnings[0].Code != "absent_classes" || int64(r.Warnings[0].Count) != 4e9-1 || len(r.Warnings[0].Classes) != 20 {
 		t.Errorf("classes %d, present %d, warning %+v", r.Classes, r.PresentClasses, r.Warnings[0])
 	}
 }
