@@ -87,7 +87,7 @@ else
 fi
 
 step "builds for other platforms"
-for platform in linux/arm64 darwin/arm64 darwin/amd64 windows/amd64 linux/386; do
+for platform in linux/arm64 darwin/arm64 darwin/amd64 windows/amd64; do
 	echo "$platform"
 	GOOS=${platform%/*} GOARCH=${platform#*/} go vet ./internal/kernel ./features/... ./collapse
 	GOOS=${platform%/*} GOARCH=${platform#*/} go build ./...
