@@ -37,7 +37,7 @@ type set[T float] struct {
 	//	s = sum over p < k of a[r*ars+p*acs] * b[p*brs+j]
 	//	c[r*crs+j] = alpha*s, or alpha*s + beta*c[r*crs+j] if load
 	//
-	// with one chain of sums per element. It reads a for all mr rows, whatever rows is, and, unless
+	// with one chain of sums per element. v may carry the mark stream. It reads a for all mr rows, whatever rows is, and, unless
 	// the set masks columns, b for all v*lanes columns.
 	tile func(v, k int, a []T, ars, acs int, b []T, brs int, c []T, crs, rows, cols int, alpha, beta T, load bool)
 	// packRows copies, for q < rows and p < panels, width() elements from src[q*lds+p*width()] to
@@ -46,6 +46,10 @@ type set[T float] struct {
 	// transpose writes dst[p*ldd+i] = src[i*lds+p] for i < rows, p < n.
 	transpose func(dst []T, ldd int, src []T, lds, rows, n int)
 }
+
+// stream marks the v of a tile whose left operand comes from memory and is followed there by the rows
+// of the next tile. A tile may then ask for them early.
+const stream = 8
 
 // slack is how many elements past a packed block a tile may read.
 const slack = 64
@@ -131,6 +135,14 @@ type right[T float] struct {
 	ldb    int
 	packed bool
 	last   []T
+	stream bool // the left operand is to be read as a stream from memory
+}
+
+// streamed tells whether m rows of a left operand, used for n columns, come from memory: they are too
+// many to be in the caches, and few products are formed with each.
+func (s *set[T]) streamed(transA bool, m, n, k int) bool {
+	var zero T
+	return !transA && n <= 2*s.width() && m*k*sizeOf(zero) > 2<<20
 }
 
 // unpacked is B itself, the n columns from row pc on, with its incomplete last panel packed into edge
@@ -250,6 +262,9 @@ func (s *set[T]) row(left []T, step, ars, acs, count, n, kc int, alpha T, r righ
 			b, brs = r.b[j*kc:], v*s.lanes
 		} else if p == np-1 && r.last != nil {
 			b, brs = r.last, v*s.lanes
+		}
+		if r.stream && p == 0 {
+			v |= stream
 		}
 		at := 0
 		for i := 0; i < count; i += s.mr {
@@ -396,6 +411,7 @@ func (s *set[T]) shared(transA, transB bool, m, n, k int, alpha T, a []T, lda in
 			if block > 0 {
 				scale = 1
 			}
+			r.stream = s.streamed(transA, m, n, k)
 			parallel.For((m+group-1)/group, func(worker, i int) {
 				s.rows(transA, i*group, min(group, m-i*group), cols, pc, length, alpha, a, lda, r, scale, scale != 0,
 					c[i*group*ldc+j:], ldc, scratch[worker*part:(worker+1)*part])

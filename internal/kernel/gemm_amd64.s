@@ -36,7 +36,7 @@ TEXT ·tile32x1AVX512(SB), NOSPLIT, $0-89
 	VPXORQ Z14, Z14, Z14
 	VPXORQ Z15, Z15, Z15
 	TESTQ  AX, AX
-	JE     done2
+	JE     done3
 
 loop1:
 	VMOVUPS.Z    (R11), K1, Z0
@@ -62,7 +62,7 @@ loop1:
 	DECQ         AX
 	JNE          loop1
 
-done2:
+done3:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSS alpha+80(FP), Z4
 	VBROADCASTSS beta+84(FP), Z5
@@ -75,86 +75,266 @@ done2:
 	VMULPS       Z4, Z14, Z14
 	VMULPS       Z4, Z15, Z15
 	CMPB         load+88(FP), $0x00
-	JNE          load3
+	JNE          load4
 	VMOVUPS      Z8, K1, (R13)
 	CMPQ         CX, $0x01
-	JE           end4
+	JE           end5
 	ADDQ         BX, R13
 	VMOVUPS      Z9, K1, (R13)
 	CMPQ         CX, $0x02
-	JE           end4
+	JE           end5
 	ADDQ         BX, R13
 	VMOVUPS      Z10, K1, (R13)
 	CMPQ         CX, $0x03
-	JE           end4
+	JE           end5
 	ADDQ         BX, R13
 	VMOVUPS      Z11, K1, (R13)
 	CMPQ         CX, $0x04
-	JE           end4
+	JE           end5
 	ADDQ         BX, R13
 	VMOVUPS      Z12, K1, (R13)
 	CMPQ         CX, $0x05
-	JE           end4
+	JE           end5
 	ADDQ         BX, R13
 	VMOVUPS      Z13, K1, (R13)
 	CMPQ         CX, $0x06
-	JE           end4
+	JE           end5
 	ADDQ         BX, R13
 	VMOVUPS      Z14, K1, (R13)
 	CMPQ         CX, $0x07
-	JE           end4
+	JE           end5
 	ADDQ         BX, R13
 	VMOVUPS      Z15, K1, (R13)
-	JMP          end4
+	JMP          end5
 
-load3:
+load4:
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z8
 	VMOVUPS     Z8, K1, (R13)
 	CMPQ        CX, $0x01
-	JE          end4
+	JE          end5
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z9
 	VMOVUPS     Z9, K1, (R13)
 	CMPQ        CX, $0x02
-	JE          end4
+	JE          end5
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z10
 	VMOVUPS     Z10, K1, (R13)
 	CMPQ        CX, $0x03
-	JE          end4
+	JE          end5
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z11
 	VMOVUPS     Z11, K1, (R13)
 	CMPQ        CX, $0x04
-	JE          end4
+	JE          end5
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z12
 	VMOVUPS     Z12, K1, (R13)
 	CMPQ        CX, $0x05
-	JE          end4
+	JE          end5
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z13
 	VMOVUPS     Z13, K1, (R13)
 	CMPQ        CX, $0x06
-	JE          end4
+	JE          end5
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z14
 	VMOVUPS     Z14, K1, (R13)
 	CMPQ        CX, $0x07
-	JE          end4
+	JE          end5
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z15
 	VMOVUPS     Z15, K1, (R13)
 
-end4:
+end5:
+	VZEROUPPER
+	RET
+
+// func tile32x1StreamAVX512(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·tile32x1StreamAVX512(SB), NOSPLIT, $0-89
+	// One mask for each vector of columns.
+	MOVQ   cols+72(FP), DX
+	MOVQ   $-1, AX
+	BZHIQ  DX, AX, DX
+	KMOVW  DX, K1
+	MOVQ   k+0(FP), AX
+	MOVQ   a+8(FP), SI
+	MOVQ   ars+16(FP), R8
+	MOVQ   acs+24(FP), R10
+	MOVQ   b+32(FP), R11
+	MOVQ   brs+40(FP), R12
+	MOVQ   c+48(FP), R13
+	MOVQ   crs+56(FP), BX
+	MOVQ   rows+64(FP), CX
+	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
+	SHLQ   $0x02, R12
+	SHLQ   $0x02, BX
+	LEAQ   (R8)(R8*2), R9
+	LEAQ   (SI)(R9*1), DI
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	TESTQ  AX, AX
+	JE     done8
+
+line7:
+	LEAQ       (SI)(R8*8), CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	MOVQ       $+16, DX
+	CMPQ       DX, AX
+	CMOVQGT    AX, DX
+	SUBQ       DX, AX
+
+loop6:
+	VMOVUPS.Z    (R11), K1, Z0
+	VBROADCASTSS (SI), Z4
+	VFMADD231PS  Z4, Z0, Z8
+	VBROADCASTSS (SI)(R8*1), Z5
+	VFMADD231PS  Z5, Z0, Z9
+	VBROADCASTSS (SI)(R8*2), Z6
+	VFMADD231PS  Z6, Z0, Z10
+	VBROADCASTSS (DI), Z7
+	VFMADD231PS  Z7, Z0, Z11
+	VBROADCASTSS (SI)(R8*4), Z4
+	VFMADD231PS  Z4, Z0, Z12
+	VBROADCASTSS (DI)(R8*2), Z5
+	VFMADD231PS  Z5, Z0, Z13
+	VBROADCASTSS (DI)(R9*1), Z6
+	VFMADD231PS  Z6, Z0, Z14
+	VBROADCASTSS (DI)(R8*4), Z7
+	VFMADD231PS  Z7, Z0, Z15
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	ADDQ         R12, R11
+	DECQ         DX
+	JNE          loop6
+	TESTQ        AX, AX
+	JNE          line7
+
+done8:
+	MOVQ rows+64(FP), CX
+
+	// Scale, and add the scaled C if it is wanted.
+	VBROADCASTSS alpha+80(FP), Z4
+	VBROADCASTSS beta+84(FP), Z5
+	VMULPS       Z4, Z8, Z8
+	VMULPS       Z4, Z9, Z9
+	VMULPS       Z4, Z10, Z10
+	VMULPS       Z4, Z11, Z11
+	VMULPS       Z4, Z12, Z12
+	VMULPS       Z4, Z13, Z13
+	VMULPS       Z4, Z14, Z14
+	VMULPS       Z4, Z15, Z15
+	CMPB         load+88(FP), $0x00
+	JNE          load9
+	VMOVUPS      Z8, K1, (R13)
+	CMPQ         CX, $0x01
+	JE           end10
+	ADDQ         BX, R13
+	VMOVUPS      Z9, K1, (R13)
+	CMPQ         CX, $0x02
+	JE           end10
+	ADDQ         BX, R13
+	VMOVUPS      Z10, K1, (R13)
+	CMPQ         CX, $0x03
+	JE           end10
+	ADDQ         BX, R13
+	VMOVUPS      Z11, K1, (R13)
+	CMPQ         CX, $0x04
+	JE           end10
+	ADDQ         BX, R13
+	VMOVUPS      Z12, K1, (R13)
+	CMPQ         CX, $0x05
+	JE           end10
+	ADDQ         BX, R13
+	VMOVUPS      Z13, K1, (R13)
+	CMPQ         CX, $0x06
+	JE           end10
+	ADDQ         BX, R13
+	VMOVUPS      Z14, K1, (R13)
+	CMPQ         CX, $0x07
+	JE           end10
+	ADDQ         BX, R13
+	VMOVUPS      Z15, K1, (R13)
+	JMP          end10
+
+load9:
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z8
+	VMOVUPS     Z8, K1, (R13)
+	CMPQ        CX, $0x01
+	JE          end10
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z9
+	VMOVUPS     Z9, K1, (R13)
+	CMPQ        CX, $0x02
+	JE          end10
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z10
+	VMOVUPS     Z10, K1, (R13)
+	CMPQ        CX, $0x03
+	JE          end10
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z11
+	VMOVUPS     Z11, K1, (R13)
+	CMPQ        CX, $0x04
+	JE          end10
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z12
+	VMOVUPS     Z12, K1, (R13)
+	CMPQ        CX, $0x05
+	JE          end10
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z13
+	VMOVUPS     Z13, K1, (R13)
+	CMPQ        CX, $0x06
+	JE          end10
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z14
+	VMOVUPS     Z14, K1, (R13)
+	CMPQ        CX, $0x07
+	JE          end10
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z15
+	VMOVUPS     Z15, K1, (R13)
+
+end10:
 	VZEROUPPER
 	RET
 
@@ -200,9 +380,9 @@ TEXT ·tile32x2AVX512(SB), NOSPLIT, $0-89
 	VPXORQ Z22, Z22, Z22
 	VPXORQ Z23, Z23, Z23
 	TESTQ  AX, AX
-	JE     done6
+	JE     done13
 
-loop5:
+loop11:
 	VMOVUPS.Z    (R11), K1, Z0
 	VMOVUPS.Z    64(R11), K2, Z1
 	VBROADCASTSS (SI), Z4
@@ -233,9 +413,9 @@ loop5:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop5
+	JNE          loop11
 
-done6:
+done13:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSS alpha+80(FP), Z4
 	VBROADCASTSS beta+84(FP), Z5
@@ -256,47 +436,47 @@ done6:
 	VMULPS       Z4, Z22, Z22
 	VMULPS       Z4, Z23, Z23
 	CMPB         load+88(FP), $0x00
-	JNE          load7
+	JNE          load14
 	VMOVUPS      Z8, K1, (R13)
 	VMOVUPS      Z9, K2, 64(R13)
 	CMPQ         CX, $0x01
-	JE           end8
+	JE           end15
 	ADDQ         BX, R13
 	VMOVUPS      Z10, K1, (R13)
 	VMOVUPS      Z11, K2, 64(R13)
 	CMPQ         CX, $0x02
-	JE           end8
+	JE           end15
 	ADDQ         BX, R13
 	VMOVUPS      Z12, K1, (R13)
 	VMOVUPS      Z13, K2, 64(R13)
 	CMPQ         CX, $0x03
-	JE           end8
+	JE           end15
 	ADDQ         BX, R13
 	VMOVUPS      Z14, K1, (R13)
 	VMOVUPS      Z15, K2, 64(R13)
 	CMPQ         CX, $0x04
-	JE           end8
+	JE           end15
 	ADDQ         BX, R13
 	VMOVUPS      Z16, K1, (R13)
 	VMOVUPS      Z17, K2, 64(R13)
 	CMPQ         CX, $0x05
-	JE           end8
+	JE           end15
 	ADDQ         BX, R13
 	VMOVUPS      Z18, K1, (R13)
 	VMOVUPS      Z19, K2, 64(R13)
 	CMPQ         CX, $0x06
-	JE           end8
+	JE           end15
 	ADDQ         BX, R13
 	VMOVUPS      Z20, K1, (R13)
 	VMOVUPS      Z21, K2, 64(R13)
 	CMPQ         CX, $0x07
-	JE           end8
+	JE           end15
 	ADDQ         BX, R13
 	VMOVUPS      Z22, K1, (R13)
 	VMOVUPS      Z23, K2, 64(R13)
-	JMP          end8
+	JMP          end15
 
-load7:
+load14:
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z8
 	VMOVUPS     Z8, K1, (R13)
@@ -304,7 +484,7 @@ load7:
 	VFMADD231PS Z1, Z5, Z9
 	VMOVUPS     Z9, K2, 64(R13)
 	CMPQ        CX, $0x01
-	JE          end8
+	JE          end15
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z10
@@ -313,7 +493,7 @@ load7:
 	VFMADD231PS Z1, Z5, Z11
 	VMOVUPS     Z11, K2, 64(R13)
 	CMPQ        CX, $0x02
-	JE          end8
+	JE          end15
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z12
@@ -322,7 +502,7 @@ load7:
 	VFMADD231PS Z1, Z5, Z13
 	VMOVUPS     Z13, K2, 64(R13)
 	CMPQ        CX, $0x03
-	JE          end8
+	JE          end15
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z14
@@ -331,7 +511,7 @@ load7:
 	VFMADD231PS Z1, Z5, Z15
 	VMOVUPS     Z15, K2, 64(R13)
 	CMPQ        CX, $0x04
-	JE          end8
+	JE          end15
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z16
@@ -340,7 +520,7 @@ load7:
 	VFMADD231PS Z1, Z5, Z17
 	VMOVUPS     Z17, K2, 64(R13)
 	CMPQ        CX, $0x05
-	JE          end8
+	JE          end15
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z18
@@ -349,7 +529,7 @@ load7:
 	VFMADD231PS Z1, Z5, Z19
 	VMOVUPS     Z19, K2, 64(R13)
 	CMPQ        CX, $0x06
-	JE          end8
+	JE          end15
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z20
@@ -358,7 +538,7 @@ load7:
 	VFMADD231PS Z1, Z5, Z21
 	VMOVUPS     Z21, K2, 64(R13)
 	CMPQ        CX, $0x07
-	JE          end8
+	JE          end15
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z22
@@ -367,7 +547,246 @@ load7:
 	VFMADD231PS Z1, Z5, Z23
 	VMOVUPS     Z23, K2, 64(R13)
 
-end8:
+end15:
+	VZEROUPPER
+	RET
+
+// func tile32x2StreamAVX512(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·tile32x2StreamAVX512(SB), NOSPLIT, $0-89
+	// One mask for each vector of columns.
+	MOVQ   cols+72(FP), DX
+	MOVQ   $-1, AX
+	BZHIQ  DX, AX, DX
+	KMOVW  DX, K1
+	SHRQ   $0x10, DX
+	KMOVW  DX, K2
+	MOVQ   k+0(FP), AX
+	MOVQ   a+8(FP), SI
+	MOVQ   ars+16(FP), R8
+	MOVQ   acs+24(FP), R10
+	MOVQ   b+32(FP), R11
+	MOVQ   brs+40(FP), R12
+	MOVQ   c+48(FP), R13
+	MOVQ   crs+56(FP), BX
+	MOVQ   rows+64(FP), CX
+	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
+	SHLQ   $0x02, R12
+	SHLQ   $0x02, BX
+	LEAQ   (R8)(R8*2), R9
+	LEAQ   (SI)(R9*1), DI
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	VPXORQ Z18, Z18, Z18
+	VPXORQ Z19, Z19, Z19
+	VPXORQ Z20, Z20, Z20
+	VPXORQ Z21, Z21, Z21
+	VPXORQ Z22, Z22, Z22
+	VPXORQ Z23, Z23, Z23
+	TESTQ  AX, AX
+	JE     done18
+
+line17:
+	LEAQ       (SI)(R8*8), CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	MOVQ       $+16, DX
+	CMPQ       DX, AX
+	CMOVQGT    AX, DX
+	SUBQ       DX, AX
+
+loop16:
+	VMOVUPS.Z    (R11), K1, Z0
+	VMOVUPS.Z    64(R11), K2, Z1
+	VBROADCASTSS (SI), Z4
+	VFMADD231PS  Z4, Z0, Z8
+	VFMADD231PS  Z4, Z1, Z9
+	VBROADCASTSS (SI)(R8*1), Z5
+	VFMADD231PS  Z5, Z0, Z10
+	VFMADD231PS  Z5, Z1, Z11
+	VBROADCASTSS (SI)(R8*2), Z6
+	VFMADD231PS  Z6, Z0, Z12
+	VFMADD231PS  Z6, Z1, Z13
+	VBROADCASTSS (DI), Z7
+	VFMADD231PS  Z7, Z0, Z14
+	VFMADD231PS  Z7, Z1, Z15
+	VBROADCASTSS (SI)(R8*4), Z4
+	VFMADD231PS  Z4, Z0, Z16
+	VFMADD231PS  Z4, Z1, Z17
+	VBROADCASTSS (DI)(R8*2), Z5
+	VFMADD231PS  Z5, Z0, Z18
+	VFMADD231PS  Z5, Z1, Z19
+	VBROADCASTSS (DI)(R9*1), Z6
+	VFMADD231PS  Z6, Z0, Z20
+	VFMADD231PS  Z6, Z1, Z21
+	VBROADCASTSS (DI)(R8*4), Z7
+	VFMADD231PS  Z7, Z0, Z22
+	VFMADD231PS  Z7, Z1, Z23
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	ADDQ         R12, R11
+	DECQ         DX
+	JNE          loop16
+	TESTQ        AX, AX
+	JNE          line17
+
+done18:
+	MOVQ rows+64(FP), CX
+
+	// Scale, and add the scaled C if it is wanted.
+	VBROADCASTSS alpha+80(FP), Z4
+	VBROADCASTSS beta+84(FP), Z5
+	VMULPS       Z4, Z8, Z8
+	VMULPS       Z4, Z9, Z9
+	VMULPS       Z4, Z10, Z10
+	VMULPS       Z4, Z11, Z11
+	VMULPS       Z4, Z12, Z12
+	VMULPS       Z4, Z13, Z13
+	VMULPS       Z4, Z14, Z14
+	VMULPS       Z4, Z15, Z15
+	VMULPS       Z4, Z16, Z16
+	VMULPS       Z4, Z17, Z17
+	VMULPS       Z4, Z18, Z18
+	VMULPS       Z4, Z19, Z19
+	VMULPS       Z4, Z20, Z20
+	VMULPS       Z4, Z21, Z21
+	VMULPS       Z4, Z22, Z22
+	VMULPS       Z4, Z23, Z23
+	CMPB         load+88(FP), $0x00
+	JNE          load19
+	VMOVUPS      Z8, K1, (R13)
+	VMOVUPS      Z9, K2, 64(R13)
+	CMPQ         CX, $0x01
+	JE           end20
+	ADDQ         BX, R13
+	VMOVUPS      Z10, K1, (R13)
+	VMOVUPS      Z11, K2, 64(R13)
+	CMPQ         CX, $0x02
+	JE           end20
+	ADDQ         BX, R13
+	VMOVUPS      Z12, K1, (R13)
+	VMOVUPS      Z13, K2, 64(R13)
+	CMPQ         CX, $0x03
+	JE           end20
+	ADDQ         BX, R13
+	VMOVUPS      Z14, K1, (R13)
+	VMOVUPS      Z15, K2, 64(R13)
+	CMPQ         CX, $0x04
+	JE           end20
+	ADDQ         BX, R13
+	VMOVUPS      Z16, K1, (R13)
+	VMOVUPS      Z17, K2, 64(R13)
+	CMPQ         CX, $0x05
+	JE           end20
+	ADDQ         BX, R13
+	VMOVUPS      Z18, K1, (R13)
+	VMOVUPS      Z19, K2, 64(R13)
+	CMPQ         CX, $0x06
+	JE           end20
+	ADDQ         BX, R13
+	VMOVUPS      Z20, K1, (R13)
+	VMOVUPS      Z21, K2, 64(R13)
+	CMPQ         CX, $0x07
+	JE           end20
+	ADDQ         BX, R13
+	VMOVUPS      Z22, K1, (R13)
+	VMOVUPS      Z23, K2, 64(R13)
+	JMP          end20
+
+load19:
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z8
+	VMOVUPS     Z8, K1, (R13)
+	VMOVUPS.Z   64(R13), K2, Z1
+	VFMADD231PS Z1, Z5, Z9
+	VMOVUPS     Z9, K2, 64(R13)
+	CMPQ        CX, $0x01
+	JE          end20
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z10
+	VMOVUPS     Z10, K1, (R13)
+	VMOVUPS.Z   64(R13), K2, Z1
+	VFMADD231PS Z1, Z5, Z11
+	VMOVUPS     Z11, K2, 64(R13)
+	CMPQ        CX, $0x02
+	JE          end20
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z12
+	VMOVUPS     Z12, K1, (R13)
+	VMOVUPS.Z   64(R13), K2, Z1
+	VFMADD231PS Z1, Z5, Z13
+	VMOVUPS     Z13, K2, 64(R13)
+	CMPQ        CX, $0x03
+	JE          end20
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z14
+	VMOVUPS     Z14, K1, (R13)
+	VMOVUPS.Z   64(R13), K2, Z1
+	VFMADD231PS Z1, Z5, Z15
+	VMOVUPS     Z15, K2, 64(R13)
+	CMPQ        CX, $0x04
+	JE          end20
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z16
+	VMOVUPS     Z16, K1, (R13)
+	VMOVUPS.Z   64(R13), K2, Z1
+	VFMADD231PS Z1, Z5, Z17
+	VMOVUPS     Z17, K2, 64(R13)
+	CMPQ        CX, $0x05
+	JE          end20
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z18
+	VMOVUPS     Z18, K1, (R13)
+	VMOVUPS.Z   64(R13), K2, Z1
+	VFMADD231PS Z1, Z5, Z19
+	VMOVUPS     Z19, K2, 64(R13)
+	CMPQ        CX, $0x06
+	JE          end20
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z20
+	VMOVUPS     Z20, K1, (R13)
+	VMOVUPS.Z   64(R13), K2, Z1
+	VFMADD231PS Z1, Z5, Z21
+	VMOVUPS     Z21, K2, 64(R13)
+	CMPQ        CX, $0x07
+	JE          end20
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z22
+	VMOVUPS     Z22, K1, (R13)
+	VMOVUPS.Z   64(R13), K2, Z1
+	VFMADD231PS Z1, Z5, Z23
+	VMOVUPS     Z23, K2, 64(R13)
+
+end20:
 	VZEROUPPER
 	RET
 
@@ -423,9 +842,9 @@ TEXT ·tile32x3AVX512(SB), NOSPLIT, $0-89
 	VPXORQ Z30, Z30, Z30
 	VPXORQ Z31, Z31, Z31
 	TESTQ  AX, AX
-	JE     done10
+	JE     done23
 
-loop9:
+loop21:
 	VMOVUPS.Z    (R11), K1, Z0
 	VMOVUPS.Z    64(R11), K2, Z1
 	VMOVUPS.Z    128(R11), K3, Z2
@@ -465,9 +884,9 @@ loop9:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop9
+	JNE          loop21
 
-done10:
+done23:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSS alpha+80(FP), Z4
 	VBROADCASTSS beta+84(FP), Z5
@@ -496,55 +915,55 @@ done10:
 	VMULPS       Z4, Z30, Z30
 	VMULPS       Z4, Z31, Z31
 	CMPB         load+88(FP), $0x00
-	JNE          load11
+	JNE          load24
 	VMOVUPS      Z8, K1, (R13)
 	VMOVUPS      Z9, K2, 64(R13)
 	VMOVUPS      Z10, K3, 128(R13)
 	CMPQ         CX, $0x01
-	JE           end12
+	JE           end25
 	ADDQ         BX, R13
 	VMOVUPS      Z11, K1, (R13)
 	VMOVUPS      Z12, K2, 64(R13)
 	VMOVUPS      Z13, K3, 128(R13)
 	CMPQ         CX, $0x02
-	JE           end12
+	JE           end25
 	ADDQ         BX, R13
 	VMOVUPS      Z14, K1, (R13)
 	VMOVUPS      Z15, K2, 64(R13)
 	VMOVUPS      Z16, K3, 128(R13)
 	CMPQ         CX, $0x03
-	JE           end12
+	JE           end25
 	ADDQ         BX, R13
 	VMOVUPS      Z17, K1, (R13)
 	VMOVUPS      Z18, K2, 64(R13)
 	VMOVUPS      Z19, K3, 128(R13)
 	CMPQ         CX, $0x04
-	JE           end12
+	JE           end25
 	ADDQ         BX, R13
 	VMOVUPS      Z20, K1, (R13)
 	VMOVUPS      Z21, K2, 64(R13)
 	VMOVUPS      Z22, K3, 128(R13)
 	CMPQ         CX, $0x05
-	JE           end12
+	JE           end25
 	ADDQ         BX, R13
 	VMOVUPS      Z23, K1, (R13)
 	VMOVUPS      Z24, K2, 64(R13)
 	VMOVUPS      Z25, K3, 128(R13)
 	CMPQ         CX, $0x06
-	JE           end12
+	JE           end25
 	ADDQ         BX, R13
 	VMOVUPS      Z26, K1, (R13)
 	VMOVUPS      Z27, K2, 64(R13)
 	VMOVUPS      Z28, K3, 128(R13)
 	CMPQ         CX, $0x07
-	JE           end12
+	JE           end25
 	ADDQ         BX, R13
 	VMOVUPS      Z29, K1, (R13)
 	VMOVUPS      Z30, K2, 64(R13)
 	VMOVUPS      Z31, K3, 128(R13)
-	JMP          end12
+	JMP          end25
 
-load11:
+load24:
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z8
 	VMOVUPS     Z8, K1, (R13)
@@ -555,7 +974,7 @@ load11:
 	VFMADD231PS Z2, Z5, Z10
 	VMOVUPS     Z10, K3, 128(R13)
 	CMPQ        CX, $0x01
-	JE          end12
+	JE          end25
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z11
@@ -567,7 +986,7 @@ load11:
 	VFMADD231PS Z2, Z5, Z13
 	VMOVUPS     Z13, K3, 128(R13)
 	CMPQ        CX, $0x02
-	JE          end12
+	JE          end25
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z14
@@ -579,7 +998,7 @@ load11:
 	VFMADD231PS Z2, Z5, Z16
 	VMOVUPS     Z16, K3, 128(R13)
 	CMPQ        CX, $0x03
-	JE          end12
+	JE          end25
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z17
@@ -591,7 +1010,7 @@ load11:
 	VFMADD231PS Z2, Z5, Z19
 	VMOVUPS     Z19, K3, 128(R13)
 	CMPQ        CX, $0x04
-	JE          end12
+	JE          end25
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z20
@@ -603,7 +1022,7 @@ load11:
 	VFMADD231PS Z2, Z5, Z22
 	VMOVUPS     Z22, K3, 128(R13)
 	CMPQ        CX, $0x05
-	JE          end12
+	JE          end25
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z23
@@ -615,7 +1034,7 @@ load11:
 	VFMADD231PS Z2, Z5, Z25
 	VMOVUPS     Z25, K3, 128(R13)
 	CMPQ        CX, $0x06
-	JE          end12
+	JE          end25
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z26
@@ -627,7 +1046,7 @@ load11:
 	VFMADD231PS Z2, Z5, Z28
 	VMOVUPS     Z28, K3, 128(R13)
 	CMPQ        CX, $0x07
-	JE          end12
+	JE          end25
 	ADDQ        BX, R13
 	VMOVUPS.Z   (R13), K1, Z0
 	VFMADD231PS Z0, Z5, Z29
@@ -639,7 +1058,305 @@ load11:
 	VFMADD231PS Z2, Z5, Z31
 	VMOVUPS     Z31, K3, 128(R13)
 
-end12:
+end25:
+	VZEROUPPER
+	RET
+
+// func tile32x3StreamAVX512(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
+// Requires: AVX, AVX512F, BMI2, CMOV, MMX+
+TEXT ·tile32x3StreamAVX512(SB), NOSPLIT, $0-89
+	// One mask for each vector of columns.
+	MOVQ   cols+72(FP), DX
+	MOVQ   $-1, AX
+	BZHIQ  DX, AX, DX
+	KMOVW  DX, K1
+	SHRQ   $0x10, DX
+	KMOVW  DX, K2
+	SHRQ   $0x10, DX
+	KMOVW  DX, K3
+	MOVQ   k+0(FP), AX
+	MOVQ   a+8(FP), SI
+	MOVQ   ars+16(FP), R8
+	MOVQ   acs+24(FP), R10
+	MOVQ   b+32(FP), R11
+	MOVQ   brs+40(FP), R12
+	MOVQ   c+48(FP), R13
+	MOVQ   crs+56(FP), BX
+	MOVQ   rows+64(FP), CX
+	SHLQ   $0x02, R8
+	SHLQ   $0x02, R10
+	SHLQ   $0x02, R12
+	SHLQ   $0x02, BX
+	LEAQ   (R8)(R8*2), R9
+	LEAQ   (SI)(R9*1), DI
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	VPXORQ Z18, Z18, Z18
+	VPXORQ Z19, Z19, Z19
+	VPXORQ Z20, Z20, Z20
+	VPXORQ Z21, Z21, Z21
+	VPXORQ Z22, Z22, Z22
+	VPXORQ Z23, Z23, Z23
+	VPXORQ Z24, Z24, Z24
+	VPXORQ Z25, Z25, Z25
+	VPXORQ Z26, Z26, Z26
+	VPXORQ Z27, Z27, Z27
+	VPXORQ Z28, Z28, Z28
+	VPXORQ Z29, Z29, Z29
+	VPXORQ Z30, Z30, Z30
+	VPXORQ Z31, Z31, Z31
+	TESTQ  AX, AX
+	JE     done28
+
+line27:
+	LEAQ       (SI)(R8*8), CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	MOVQ       $+16, DX
+	CMPQ       DX, AX
+	CMOVQGT    AX, DX
+	SUBQ       DX, AX
+
+loop26:
+	VMOVUPS.Z    (R11), K1, Z0
+	VMOVUPS.Z    64(R11), K2, Z1
+	VMOVUPS.Z    128(R11), K3, Z2
+	VBROADCASTSS (SI), Z4
+	VFMADD231PS  Z4, Z0, Z8
+	VFMADD231PS  Z4, Z1, Z9
+	VFMADD231PS  Z4, Z2, Z10
+	VBROADCASTSS (SI)(R8*1), Z5
+	VFMADD231PS  Z5, Z0, Z11
+	VFMADD231PS  Z5, Z1, Z12
+	VFMADD231PS  Z5, Z2, Z13
+	VBROADCASTSS (SI)(R8*2), Z6
+	VFMADD231PS  Z6, Z0, Z14
+	VFMADD231PS  Z6, Z1, Z15
+	VFMADD231PS  Z6, Z2, Z16
+	VBROADCASTSS (DI), Z7
+	VFMADD231PS  Z7, Z0, Z17
+	VFMADD231PS  Z7, Z1, Z18
+	VFMADD231PS  Z7, Z2, Z19
+	VBROADCASTSS (SI)(R8*4), Z4
+	VFMADD231PS  Z4, Z0, Z20
+	VFMADD231PS  Z4, Z1, Z21
+	VFMADD231PS  Z4, Z2, Z22
+	VBROADCASTSS (DI)(R8*2), Z5
+	VFMADD231PS  Z5, Z0, Z23
+	VFMADD231PS  Z5, Z1, Z24
+	VFMADD231PS  Z5, Z2, Z25
+	VBROADCASTSS (DI)(R9*1), Z6
+	VFMADD231PS  Z6, Z0, Z26
+	VFMADD231PS  Z6, Z1, Z27
+	VFMADD231PS  Z6, Z2, Z28
+	VBROADCASTSS (DI)(R8*4), Z7
+	VFMADD231PS  Z7, Z0, Z29
+	VFMADD231PS  Z7, Z1, Z30
+	VFMADD231PS  Z7, Z2, Z31
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	ADDQ         R12, R11
+	DECQ         DX
+	JNE          loop26
+	TESTQ        AX, AX
+	JNE          line27
+
+done28:
+	MOVQ rows+64(FP), CX
+
+	// Scale, and add the scaled C if it is wanted.
+	VBROADCASTSS alpha+80(FP), Z4
+	VBROADCASTSS beta+84(FP), Z5
+	VMULPS       Z4, Z8, Z8
+	VMULPS       Z4, Z9, Z9
+	VMULPS       Z4, Z10, Z10
+	VMULPS       Z4, Z11, Z11
+	VMULPS       Z4, Z12, Z12
+	VMULPS       Z4, Z13, Z13
+	VMULPS       Z4, Z14, Z14
+	VMULPS       Z4, Z15, Z15
+	VMULPS       Z4, Z16, Z16
+	VMULPS       Z4, Z17, Z17
+	VMULPS       Z4, Z18, Z18
+	VMULPS       Z4, Z19, Z19
+	VMULPS       Z4, Z20, Z20
+	VMULPS       Z4, Z21, Z21
+	VMULPS       Z4, Z22, Z22
+	VMULPS       Z4, Z23, Z23
+	VMULPS       Z4, Z24, Z24
+	VMULPS       Z4, Z25, Z25
+	VMULPS       Z4, Z26, Z26
+	VMULPS       Z4, Z27, Z27
+	VMULPS       Z4, Z28, Z28
+	VMULPS       Z4, Z29, Z29
+	VMULPS       Z4, Z30, Z30
+	VMULPS       Z4, Z31, Z31
+	CMPB         load+88(FP), $0x00
+	JNE          load29
+	VMOVUPS      Z8, K1, (R13)
+	VMOVUPS      Z9, K2, 64(R13)
+	VMOVUPS      Z10, K3, 128(R13)
+	CMPQ         CX, $0x01
+	JE           end30
+	ADDQ         BX, R13
+	VMOVUPS      Z11, K1, (R13)
+	VMOVUPS      Z12, K2, 64(R13)
+	VMOVUPS      Z13, K3, 128(R13)
+	CMPQ         CX, $0x02
+	JE           end30
+	ADDQ         BX, R13
+	VMOVUPS      Z14, K1, (R13)
+	VMOVUPS      Z15, K2, 64(R13)
+	VMOVUPS      Z16, K3, 128(R13)
+	CMPQ         CX, $0x03
+	JE           end30
+	ADDQ         BX, R13
+	VMOVUPS      Z17, K1, (R13)
+	VMOVUPS      Z18, K2, 64(R13)
+	VMOVUPS      Z19, K3, 128(R13)
+	CMPQ         CX, $0x04
+	JE           end30
+	ADDQ         BX, R13
+	VMOVUPS      Z20, K1, (R13)
+	VMOVUPS      Z21, K2, 64(R13)
+	VMOVUPS      Z22, K3, 128(R13)
+	CMPQ         CX, $0x05
+	JE           end30
+	ADDQ         BX, R13
+	VMOVUPS      Z23, K1, (R13)
+	VMOVUPS      Z24, K2, 64(R13)
+	VMOVUPS      Z25, K3, 128(R13)
+	CMPQ         CX, $0x06
+	JE           end30
+	ADDQ         BX, R13
+	VMOVUPS      Z26, K1, (R13)
+	VMOVUPS      Z27, K2, 64(R13)
+	VMOVUPS      Z28, K3, 128(R13)
+	CMPQ         CX, $0x07
+	JE           end30
+	ADDQ         BX, R13
+	VMOVUPS      Z29, K1, (R13)
+	VMOVUPS      Z30, K2, 64(R13)
+	VMOVUPS      Z31, K3, 128(R13)
+	JMP          end30
+
+load29:
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z8
+	VMOVUPS     Z8, K1, (R13)
+	VMOVUPS.Z   64(R13), K2, Z1
+	VFMADD231PS Z1, Z5, Z9
+	VMOVUPS     Z9, K2, 64(R13)
+	VMOVUPS.Z   128(R13), K3, Z2
+	VFMADD231PS Z2, Z5, Z10
+	VMOVUPS     Z10, K3, 128(R13)
+	CMPQ        CX, $0x01
+	JE          end30
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z11
+	VMOVUPS     Z11, K1, (R13)
+	VMOVUPS.Z   64(R13), K2, Z1
+	VFMADD231PS Z1, Z5, Z12
+	VMOVUPS     Z12, K2, 64(R13)
+	VMOVUPS.Z   128(R13), K3, Z2
+	VFMADD231PS Z2, Z5, Z13
+	VMOVUPS     Z13, K3, 128(R13)
+	CMPQ        CX, $0x02
+	JE          end30
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z14
+	VMOVUPS     Z14, K1, (R13)
+	VMOVUPS.Z   64(R13), K2, Z1
+	VFMADD231PS Z1, Z5, Z15
+	VMOVUPS     Z15, K2, 64(R13)
+	VMOVUPS.Z   128(R13), K3, Z2
+	VFMADD231PS Z2, Z5, Z16
+	VMOVUPS     Z16, K3, 128(R13)
+	CMPQ        CX, $0x03
+	JE          end30
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z17
+	VMOVUPS     Z17, K1, (R13)
+	VMOVUPS.Z   64(R13), K2, Z1
+	VFMADD231PS Z1, Z5, Z18
+	VMOVUPS     Z18, K2, 64(R13)
+	VMOVUPS.Z   128(R13), K3, Z2
+	VFMADD231PS Z2, Z5, Z19
+	VMOVUPS     Z19, K3, 128(R13)
+	CMPQ        CX, $0x04
+	JE          end30
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z20
+	VMOVUPS     Z20, K1, (R13)
+	VMOVUPS.Z   64(R13), K2, Z1
+	VFMADD231PS Z1, Z5, Z21
+	VMOVUPS     Z21, K2, 64(R13)
+	VMOVUPS.Z   128(R13), K3, Z2
+	VFMADD231PS Z2, Z5, Z22
+	VMOVUPS     Z22, K3, 128(R13)
+	CMPQ        CX, $0x05
+	JE          end30
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z23
+	VMOVUPS     Z23, K1, (R13)
+	VMOVUPS.Z   64(R13), K2, Z1
+	VFMADD231PS Z1, Z5, Z24
+	VMOVUPS     Z24, K2, 64(R13)
+	VMOVUPS.Z   128(R13), K3, Z2
+	VFMADD231PS Z2, Z5, Z25
+	VMOVUPS     Z25, K3, 128(R13)
+	CMPQ        CX, $0x06
+	JE          end30
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z26
+	VMOVUPS     Z26, K1, (R13)
+	VMOVUPS.Z   64(R13), K2, Z1
+	VFMADD231PS Z1, Z5, Z27
+	VMOVUPS     Z27, K2, 64(R13)
+	VMOVUPS.Z   128(R13), K3, Z2
+	VFMADD231PS Z2, Z5, Z28
+	VMOVUPS     Z28, K3, 128(R13)
+	CMPQ        CX, $0x07
+	JE          end30
+	ADDQ        BX, R13
+	VMOVUPS.Z   (R13), K1, Z0
+	VFMADD231PS Z0, Z5, Z29
+	VMOVUPS     Z29, K1, (R13)
+	VMOVUPS.Z   64(R13), K2, Z1
+	VFMADD231PS Z1, Z5, Z30
+	VMOVUPS     Z30, K2, 64(R13)
+	VMOVUPS.Z   128(R13), K3, Z2
+	VFMADD231PS Z2, Z5, Z31
+	VMOVUPS     Z31, K3, 128(R13)
+
+end30:
 	VZEROUPPER
 	RET
 
@@ -664,27 +1381,27 @@ TEXT ·tile32x1AVX2(SB), NOSPLIT, $0-89
 	MOVQ       R13, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x01
-	JE         rows13
+	JE         rows31
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x02
-	JE         rows13
+	JE         rows31
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x03
-	JE         rows13
+	JE         rows31
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x04
-	JE         rows13
+	JE         rows31
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x05
-	JE         rows13
+	JE         rows31
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 
-rows13:
+rows31:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
@@ -692,9 +1409,9 @@ rows13:
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
 	TESTQ  AX, AX
-	JE     done15
+	JE     done34
 
-loop14:
+loop32:
 	VMOVUPS      (R11), Y0
 	VBROADCASTSS (SI), Y2
 	VFMADD231PS  Y2, Y0, Y4
@@ -712,9 +1429,9 @@ loop14:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop14
+	JNE          loop32
 
-done15:
+done34:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSS alpha+80(FP), Y2
 	VBROADCASTSS beta+84(FP), Y3
@@ -725,60 +1442,221 @@ done15:
 	VMULPS       Y2, Y8, Y8
 	VMULPS       Y2, Y9, Y9
 	CMPB         load+88(FP), $0x00
-	JNE          load16
+	JNE          load35
 	VMOVUPS      Y4, (R13)
 	CMPQ         CX, $0x01
-	JE           end17
+	JE           end36
 	ADDQ         BX, R13
 	VMOVUPS      Y5, (R13)
 	CMPQ         CX, $0x02
-	JE           end17
+	JE           end36
 	ADDQ         BX, R13
 	VMOVUPS      Y6, (R13)
 	CMPQ         CX, $0x03
-	JE           end17
+	JE           end36
 	ADDQ         BX, R13
 	VMOVUPS      Y7, (R13)
 	CMPQ         CX, $0x04
-	JE           end17
+	JE           end36
 	ADDQ         BX, R13
 	VMOVUPS      Y8, (R13)
 	CMPQ         CX, $0x05
-	JE           end17
+	JE           end36
 	ADDQ         BX, R13
 	VMOVUPS      Y9, (R13)
-	JMP          end17
+	JMP          end36
 
-load16:
+load35:
 	VFMADD231PS (R13), Y3, Y4
 	VMOVUPS     Y4, (R13)
 	CMPQ        CX, $0x01
-	JE          end17
+	JE          end36
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y5
 	VMOVUPS     Y5, (R13)
 	CMPQ        CX, $0x02
-	JE          end17
+	JE          end36
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y6
 	VMOVUPS     Y6, (R13)
 	CMPQ        CX, $0x03
-	JE          end17
+	JE          end36
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y7
 	VMOVUPS     Y7, (R13)
 	CMPQ        CX, $0x04
-	JE          end17
+	JE          end36
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y8
 	VMOVUPS     Y8, (R13)
 	CMPQ        CX, $0x05
-	JE          end17
+	JE          end36
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y9
 	VMOVUPS     Y9, (R13)
 
-end17:
+end36:
+	VZEROUPPER
+	RET
+
+// func tile32x1StreamAVX2(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·tile32x1StreamAVX2(SB), NOSPLIT, $0-89
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), SI
+	MOVQ       ars+16(FP), R8
+	MOVQ       acs+24(FP), R10
+	MOVQ       b+32(FP), R11
+	MOVQ       brs+40(FP), R12
+	MOVQ       c+48(FP), R13
+	MOVQ       crs+56(FP), BX
+	MOVQ       rows+64(FP), CX
+	SHLQ       $0x02, R8
+	SHLQ       $0x02, R10
+	SHLQ       $0x02, R12
+	SHLQ       $0x02, BX
+	LEAQ       (R8)(R8*2), R9
+	LEAQ       (SI)(R9*1), DI
+	MOVQ       R13, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x01
+	JE         rows37
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x02
+	JE         rows37
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x03
+	JE         rows37
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x04
+	JE         rows37
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x05
+	JE         rows37
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+
+rows37:
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	TESTQ  AX, AX
+	JE     done40
+
+line39:
+	LEAQ       (SI)(R9*2), CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	MOVQ       $+16, DX
+	CMPQ       DX, AX
+	CMOVQGT    AX, DX
+	SUBQ       DX, AX
+
+loop38:
+	VMOVUPS      (R11), Y0
+	VBROADCASTSS (SI), Y2
+	VFMADD231PS  Y2, Y0, Y4
+	VBROADCASTSS (SI)(R8*1), Y3
+	VFMADD231PS  Y3, Y0, Y5
+	VBROADCASTSS (SI)(R8*2), Y2
+	VFMADD231PS  Y2, Y0, Y6
+	VBROADCASTSS (DI), Y3
+	VFMADD231PS  Y3, Y0, Y7
+	VBROADCASTSS (SI)(R8*4), Y2
+	VFMADD231PS  Y2, Y0, Y8
+	VBROADCASTSS (DI)(R8*2), Y3
+	VFMADD231PS  Y3, Y0, Y9
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	ADDQ         R12, R11
+	DECQ         DX
+	JNE          loop38
+	TESTQ        AX, AX
+	JNE          line39
+
+done40:
+	MOVQ rows+64(FP), CX
+
+	// Scale, and add the scaled C if it is wanted.
+	VBROADCASTSS alpha+80(FP), Y2
+	VBROADCASTSS beta+84(FP), Y3
+	VMULPS       Y2, Y4, Y4
+	VMULPS       Y2, Y5, Y5
+	VMULPS       Y2, Y6, Y6
+	VMULPS       Y2, Y7, Y7
+	VMULPS       Y2, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	CMPB         load+88(FP), $0x00
+	JNE          load41
+	VMOVUPS      Y4, (R13)
+	CMPQ         CX, $0x01
+	JE           end42
+	ADDQ         BX, R13
+	VMOVUPS      Y5, (R13)
+	CMPQ         CX, $0x02
+	JE           end42
+	ADDQ         BX, R13
+	VMOVUPS      Y6, (R13)
+	CMPQ         CX, $0x03
+	JE           end42
+	ADDQ         BX, R13
+	VMOVUPS      Y7, (R13)
+	CMPQ         CX, $0x04
+	JE           end42
+	ADDQ         BX, R13
+	VMOVUPS      Y8, (R13)
+	CMPQ         CX, $0x05
+	JE           end42
+	ADDQ         BX, R13
+	VMOVUPS      Y9, (R13)
+	JMP          end42
+
+load41:
+	VFMADD231PS (R13), Y3, Y4
+	VMOVUPS     Y4, (R13)
+	CMPQ        CX, $0x01
+	JE          end42
+	ADDQ        BX, R13
+	VFMADD231PS (R13), Y3, Y5
+	VMOVUPS     Y5, (R13)
+	CMPQ        CX, $0x02
+	JE          end42
+	ADDQ        BX, R13
+	VFMADD231PS (R13), Y3, Y6
+	VMOVUPS     Y6, (R13)
+	CMPQ        CX, $0x03
+	JE          end42
+	ADDQ        BX, R13
+	VFMADD231PS (R13), Y3, Y7
+	VMOVUPS     Y7, (R13)
+	CMPQ        CX, $0x04
+	JE          end42
+	ADDQ        BX, R13
+	VFMADD231PS (R13), Y3, Y8
+	VMOVUPS     Y8, (R13)
+	CMPQ        CX, $0x05
+	JE          end42
+	ADDQ        BX, R13
+	VFMADD231PS (R13), Y3, Y9
+	VMOVUPS     Y9, (R13)
+
+end42:
 	VZEROUPPER
 	RET
 
@@ -803,27 +1681,27 @@ TEXT ·tile32x2AVX2(SB), NOSPLIT, $0-89
 	MOVQ       R13, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x01
-	JE         rows18
+	JE         rows43
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x02
-	JE         rows18
+	JE         rows43
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x03
-	JE         rows18
+	JE         rows43
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x04
-	JE         rows18
+	JE         rows43
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x05
-	JE         rows18
+	JE         rows43
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 
-rows18:
+rows43:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
@@ -837,9 +1715,9 @@ rows18:
 	VXORPS Y14, Y14, Y14
 	VXORPS Y15, Y15, Y15
 	TESTQ  AX, AX
-	JE     done20
+	JE     done46
 
-loop19:
+loop44:
 	VMOVUPS      (R11), Y0
 	VMOVUPS      32(R11), Y1
 	VBROADCASTSS (SI), Y2
@@ -864,9 +1742,9 @@ loop19:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop19
+	JNE          loop44
 
-done20:
+done46:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSS alpha+80(FP), Y2
 	VBROADCASTSS beta+84(FP), Y3
@@ -883,78 +1761,276 @@ done20:
 	VMULPS       Y2, Y14, Y14
 	VMULPS       Y2, Y15, Y15
 	CMPB         load+88(FP), $0x00
-	JNE          load21
+	JNE          load47
 	VMOVUPS      Y4, (R13)
 	VMOVUPS      Y5, 32(R13)
 	CMPQ         CX, $0x01
-	JE           end22
+	JE           end48
 	ADDQ         BX, R13
 	VMOVUPS      Y6, (R13)
 	VMOVUPS      Y7, 32(R13)
 	CMPQ         CX, $0x02
-	JE           end22
+	JE           end48
 	ADDQ         BX, R13
 	VMOVUPS      Y8, (R13)
 	VMOVUPS      Y9, 32(R13)
 	CMPQ         CX, $0x03
-	JE           end22
+	JE           end48
 	ADDQ         BX, R13
 	VMOVUPS      Y10, (R13)
 	VMOVUPS      Y11, 32(R13)
 	CMPQ         CX, $0x04
-	JE           end22
+	JE           end48
 	ADDQ         BX, R13
 	VMOVUPS      Y12, (R13)
 	VMOVUPS      Y13, 32(R13)
 	CMPQ         CX, $0x05
-	JE           end22
+	JE           end48
 	ADDQ         BX, R13
 	VMOVUPS      Y14, (R13)
 	VMOVUPS      Y15, 32(R13)
-	JMP          end22
+	JMP          end48
 
-load21:
+load47:
 	VFMADD231PS (R13), Y3, Y4
 	VMOVUPS     Y4, (R13)
 	VFMADD231PS 32(R13), Y3, Y5
 	VMOVUPS     Y5, 32(R13)
 	CMPQ        CX, $0x01
-	JE          end22
+	JE          end48
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y6
 	VMOVUPS     Y6, (R13)
 	VFMADD231PS 32(R13), Y3, Y7
 	VMOVUPS     Y7, 32(R13)
 	CMPQ        CX, $0x02
-	JE          end22
+	JE          end48
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y8
 	VMOVUPS     Y8, (R13)
 	VFMADD231PS 32(R13), Y3, Y9
 	VMOVUPS     Y9, 32(R13)
 	CMPQ        CX, $0x03
-	JE          end22
+	JE          end48
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y10
 	VMOVUPS     Y10, (R13)
 	VFMADD231PS 32(R13), Y3, Y11
 	VMOVUPS     Y11, 32(R13)
 	CMPQ        CX, $0x04
-	JE          end22
+	JE          end48
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y12
 	VMOVUPS     Y12, (R13)
 	VFMADD231PS 32(R13), Y3, Y13
 	VMOVUPS     Y13, 32(R13)
 	CMPQ        CX, $0x05
-	JE          end22
+	JE          end48
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y14
 	VMOVUPS     Y14, (R13)
 	VFMADD231PS 32(R13), Y3, Y15
 	VMOVUPS     Y15, 32(R13)
 
-end22:
+end48:
+	VZEROUPPER
+	RET
+
+// func tile32x2StreamAVX2(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·tile32x2StreamAVX2(SB), NOSPLIT, $0-89
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), SI
+	MOVQ       ars+16(FP), R8
+	MOVQ       acs+24(FP), R10
+	MOVQ       b+32(FP), R11
+	MOVQ       brs+40(FP), R12
+	MOVQ       c+48(FP), R13
+	MOVQ       crs+56(FP), BX
+	MOVQ       rows+64(FP), CX
+	SHLQ       $0x02, R8
+	SHLQ       $0x02, R10
+	SHLQ       $0x02, R12
+	SHLQ       $0x02, BX
+	LEAQ       (R8)(R8*2), R9
+	LEAQ       (SI)(R9*1), DI
+	MOVQ       R13, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x01
+	JE         rows49
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x02
+	JE         rows49
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x03
+	JE         rows49
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x04
+	JE         rows49
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x05
+	JE         rows49
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+
+rows49:
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	VXORPS Y12, Y12, Y12
+	VXORPS Y13, Y13, Y13
+	VXORPS Y14, Y14, Y14
+	VXORPS Y15, Y15, Y15
+	TESTQ  AX, AX
+	JE     done52
+
+line51:
+	LEAQ       (SI)(R9*2), CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	MOVQ       $+16, DX
+	CMPQ       DX, AX
+	CMOVQGT    AX, DX
+	SUBQ       DX, AX
+
+loop50:
+	VMOVUPS      (R11), Y0
+	VMOVUPS      32(R11), Y1
+	VBROADCASTSS (SI), Y2
+	VFMADD231PS  Y2, Y0, Y4
+	VFMADD231PS  Y2, Y1, Y5
+	VBROADCASTSS (SI)(R8*1), Y3
+	VFMADD231PS  Y3, Y0, Y6
+	VFMADD231PS  Y3, Y1, Y7
+	VBROADCASTSS (SI)(R8*2), Y2
+	VFMADD231PS  Y2, Y0, Y8
+	VFMADD231PS  Y2, Y1, Y9
+	VBROADCASTSS (DI), Y3
+	VFMADD231PS  Y3, Y0, Y10
+	VFMADD231PS  Y3, Y1, Y11
+	VBROADCASTSS (SI)(R8*4), Y2
+	VFMADD231PS  Y2, Y0, Y12
+	VFMADD231PS  Y2, Y1, Y13
+	VBROADCASTSS (DI)(R8*2), Y3
+	VFMADD231PS  Y3, Y0, Y14
+	VFMADD231PS  Y3, Y1, Y15
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	ADDQ         R12, R11
+	DECQ         DX
+	JNE          loop50
+	TESTQ        AX, AX
+	JNE          line51
+
+done52:
+	MOVQ rows+64(FP), CX
+
+	// Scale, and add the scaled C if it is wanted.
+	VBROADCASTSS alpha+80(FP), Y2
+	VBROADCASTSS beta+84(FP), Y3
+	VMULPS       Y2, Y4, Y4
+	VMULPS       Y2, Y5, Y5
+	VMULPS       Y2, Y6, Y6
+	VMULPS       Y2, Y7, Y7
+	VMULPS       Y2, Y8, Y8
+	VMULPS       Y2, Y9, Y9
+	VMULPS       Y2, Y10, Y10
+	VMULPS       Y2, Y11, Y11
+	VMULPS       Y2, Y12, Y12
+	VMULPS       Y2, Y13, Y13
+	VMULPS       Y2, Y14, Y14
+	VMULPS       Y2, Y15, Y15
+	CMPB         load+88(FP), $0x00
+	JNE          load53
+	VMOVUPS      Y4, (R13)
+	VMOVUPS      Y5, 32(R13)
+	CMPQ         CX, $0x01
+	JE           end54
+	ADDQ         BX, R13
+	VMOVUPS      Y6, (R13)
+	VMOVUPS      Y7, 32(R13)
+	CMPQ         CX, $0x02
+	JE           end54
+	ADDQ         BX, R13
+	VMOVUPS      Y8, (R13)
+	VMOVUPS      Y9, 32(R13)
+	CMPQ         CX, $0x03
+	JE           end54
+	ADDQ         BX, R13
+	VMOVUPS      Y10, (R13)
+	VMOVUPS      Y11, 32(R13)
+	CMPQ         CX, $0x04
+	JE           end54
+	ADDQ         BX, R13
+	VMOVUPS      Y12, (R13)
+	VMOVUPS      Y13, 32(R13)
+	CMPQ         CX, $0x05
+	JE           end54
+	ADDQ         BX, R13
+	VMOVUPS      Y14, (R13)
+	VMOVUPS      Y15, 32(R13)
+	JMP          end54
+
+load53:
+	VFMADD231PS (R13), Y3, Y4
+	VMOVUPS     Y4, (R13)
+	VFMADD231PS 32(R13), Y3, Y5
+	VMOVUPS     Y5, 32(R13)
+	CMPQ        CX, $0x01
+	JE          end54
+	ADDQ        BX, R13
+	VFMADD231PS (R13), Y3, Y6
+	VMOVUPS     Y6, (R13)
+	VFMADD231PS 32(R13), Y3, Y7
+	VMOVUPS     Y7, 32(R13)
+	CMPQ        CX, $0x02
+	JE          end54
+	ADDQ        BX, R13
+	VFMADD231PS (R13), Y3, Y8
+	VMOVUPS     Y8, (R13)
+	VFMADD231PS 32(R13), Y3, Y9
+	VMOVUPS     Y9, 32(R13)
+	CMPQ        CX, $0x03
+	JE          end54
+	ADDQ        BX, R13
+	VFMADD231PS (R13), Y3, Y10
+	VMOVUPS     Y10, (R13)
+	VFMADD231PS 32(R13), Y3, Y11
+	VMOVUPS     Y11, 32(R13)
+	CMPQ        CX, $0x04
+	JE          end54
+	ADDQ        BX, R13
+	VFMADD231PS (R13), Y3, Y12
+	VMOVUPS     Y12, (R13)
+	VFMADD231PS 32(R13), Y3, Y13
+	VMOVUPS     Y13, 32(R13)
+	CMPQ        CX, $0x05
+	JE          end54
+	ADDQ        BX, R13
+	VFMADD231PS (R13), Y3, Y14
+	VMOVUPS     Y14, (R13)
+	VFMADD231PS 32(R13), Y3, Y15
+	VMOVUPS     Y15, 32(R13)
+
+end54:
 	VZEROUPPER
 	RET
 
@@ -979,19 +2055,19 @@ TEXT ·tile32x2Rows4AVX2(SB), NOSPLIT, $0-89
 	MOVQ       R13, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x01
-	JE         rows23
+	JE         rows55
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x02
-	JE         rows23
+	JE         rows55
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x03
-	JE         rows23
+	JE         rows55
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 
-rows23:
+rows55:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
@@ -1001,9 +2077,9 @@ rows23:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 	TESTQ  AX, AX
-	JE     done25
+	JE     done58
 
-loop24:
+loop56:
 	VMOVUPS      (R11), Y0
 	VMOVUPS      32(R11), Y1
 	VBROADCASTSS (SI), Y2
@@ -1022,9 +2098,9 @@ loop24:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop24
+	JNE          loop56
 
-done25:
+done58:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSS alpha+80(FP), Y2
 	VBROADCASTSS beta+84(FP), Y3
@@ -1037,54 +2113,54 @@ done25:
 	VMULPS       Y2, Y10, Y10
 	VMULPS       Y2, Y11, Y11
 	CMPB         load+88(FP), $0x00
-	JNE          load26
+	JNE          load59
 	VMOVUPS      Y4, (R13)
 	VMOVUPS      Y5, 32(R13)
 	CMPQ         CX, $0x01
-	JE           end27
+	JE           end60
 	ADDQ         BX, R13
 	VMOVUPS      Y6, (R13)
 	VMOVUPS      Y7, 32(R13)
 	CMPQ         CX, $0x02
-	JE           end27
+	JE           end60
 	ADDQ         BX, R13
 	VMOVUPS      Y8, (R13)
 	VMOVUPS      Y9, 32(R13)
 	CMPQ         CX, $0x03
-	JE           end27
+	JE           end60
 	ADDQ         BX, R13
 	VMOVUPS      Y10, (R13)
 	VMOVUPS      Y11, 32(R13)
-	JMP          end27
+	JMP          end60
 
-load26:
+load59:
 	VFMADD231PS (R13), Y3, Y4
 	VMOVUPS     Y4, (R13)
 	VFMADD231PS 32(R13), Y3, Y5
 	VMOVUPS     Y5, 32(R13)
 	CMPQ        CX, $0x01
-	JE          end27
+	JE          end60
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y6
 	VMOVUPS     Y6, (R13)
 	VFMADD231PS 32(R13), Y3, Y7
 	VMOVUPS     Y7, 32(R13)
 	CMPQ        CX, $0x02
-	JE          end27
+	JE          end60
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y8
 	VMOVUPS     Y8, (R13)
 	VFMADD231PS 32(R13), Y3, Y9
 	VMOVUPS     Y9, 32(R13)
 	CMPQ        CX, $0x03
-	JE          end27
+	JE          end60
 	ADDQ        BX, R13
 	VFMADD231PS (R13), Y3, Y10
 	VMOVUPS     Y10, (R13)
 	VFMADD231PS 32(R13), Y3, Y11
 	VMOVUPS     Y11, 32(R13)
 
-end27:
+end60:
 	VZEROUPPER
 	RET
 
@@ -1120,9 +2196,9 @@ TEXT ·tile64x1AVX512(SB), NOSPLIT, $0-97
 	VPXORQ Z14, Z14, Z14
 	VPXORQ Z15, Z15, Z15
 	TESTQ  AX, AX
-	JE     done29
+	JE     done63
 
-loop28:
+loop61:
 	VMOVUPD.Z    (R11), K1, Z0
 	VBROADCASTSD (SI), Z4
 	VFMADD231PD  Z4, Z0, Z8
@@ -1144,9 +2220,9 @@ loop28:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop28
+	JNE          loop61
 
-done29:
+done63:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSD alpha+80(FP), Z4
 	VBROADCASTSD beta+88(FP), Z5
@@ -1159,86 +2235,266 @@ done29:
 	VMULPD       Z4, Z14, Z14
 	VMULPD       Z4, Z15, Z15
 	CMPB         load+96(FP), $0x00
-	JNE          load30
+	JNE          load64
 	VMOVUPD      Z8, K1, (R13)
 	CMPQ         CX, $0x01
-	JE           end31
+	JE           end65
 	ADDQ         BX, R13
 	VMOVUPD      Z9, K1, (R13)
 	CMPQ         CX, $0x02
-	JE           end31
+	JE           end65
 	ADDQ         BX, R13
 	VMOVUPD      Z10, K1, (R13)
 	CMPQ         CX, $0x03
-	JE           end31
+	JE           end65
 	ADDQ         BX, R13
 	VMOVUPD      Z11, K1, (R13)
 	CMPQ         CX, $0x04
-	JE           end31
+	JE           end65
 	ADDQ         BX, R13
 	VMOVUPD      Z12, K1, (R13)
 	CMPQ         CX, $0x05
-	JE           end31
+	JE           end65
 	ADDQ         BX, R13
 	VMOVUPD      Z13, K1, (R13)
 	CMPQ         CX, $0x06
-	JE           end31
+	JE           end65
 	ADDQ         BX, R13
 	VMOVUPD      Z14, K1, (R13)
 	CMPQ         CX, $0x07
-	JE           end31
+	JE           end65
 	ADDQ         BX, R13
 	VMOVUPD      Z15, K1, (R13)
-	JMP          end31
+	JMP          end65
 
-load30:
+load64:
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z8
 	VMOVUPD     Z8, K1, (R13)
 	CMPQ        CX, $0x01
-	JE          end31
+	JE          end65
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z9
 	VMOVUPD     Z9, K1, (R13)
 	CMPQ        CX, $0x02
-	JE          end31
+	JE          end65
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z10
 	VMOVUPD     Z10, K1, (R13)
 	CMPQ        CX, $0x03
-	JE          end31
+	JE          end65
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z11
 	VMOVUPD     Z11, K1, (R13)
 	CMPQ        CX, $0x04
-	JE          end31
+	JE          end65
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z12
 	VMOVUPD     Z12, K1, (R13)
 	CMPQ        CX, $0x05
-	JE          end31
+	JE          end65
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z13
 	VMOVUPD     Z13, K1, (R13)
 	CMPQ        CX, $0x06
-	JE          end31
+	JE          end65
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z14
 	VMOVUPD     Z14, K1, (R13)
 	CMPQ        CX, $0x07
-	JE          end31
+	JE          end65
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z15
 	VMOVUPD     Z15, K1, (R13)
 
-end31:
+end65:
+	VZEROUPPER
+	RET
+
+// func tile64x1StreamAVX512(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
+TEXT ·tile64x1StreamAVX512(SB), NOSPLIT, $0-97
+	// One mask for each vector of columns.
+	MOVQ   cols+72(FP), DX
+	MOVQ   $-1, AX
+	BZHIQ  DX, AX, DX
+	KMOVB  DX, K1
+	MOVQ   k+0(FP), AX
+	MOVQ   a+8(FP), SI
+	MOVQ   ars+16(FP), R8
+	MOVQ   acs+24(FP), R10
+	MOVQ   b+32(FP), R11
+	MOVQ   brs+40(FP), R12
+	MOVQ   c+48(FP), R13
+	MOVQ   crs+56(FP), BX
+	MOVQ   rows+64(FP), CX
+	SHLQ   $0x03, R8
+	SHLQ   $0x03, R10
+	SHLQ   $0x03, R12
+	SHLQ   $0x03, BX
+	LEAQ   (R8)(R8*2), R9
+	LEAQ   (SI)(R9*1), DI
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	TESTQ  AX, AX
+	JE     done68
+
+line67:
+	LEAQ       (SI)(R8*8), CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	MOVQ       $+8, DX
+	CMPQ       DX, AX
+	CMOVQGT    AX, DX
+	SUBQ       DX, AX
+
+loop66:
+	VMOVUPD.Z    (R11), K1, Z0
+	VBROADCASTSD (SI), Z4
+	VFMADD231PD  Z4, Z0, Z8
+	VBROADCASTSD (SI)(R8*1), Z5
+	VFMADD231PD  Z5, Z0, Z9
+	VBROADCASTSD (SI)(R8*2), Z6
+	VFMADD231PD  Z6, Z0, Z10
+	VBROADCASTSD (DI), Z7
+	VFMADD231PD  Z7, Z0, Z11
+	VBROADCASTSD (SI)(R8*4), Z4
+	VFMADD231PD  Z4, Z0, Z12
+	VBROADCASTSD (DI)(R8*2), Z5
+	VFMADD231PD  Z5, Z0, Z13
+	VBROADCASTSD (DI)(R9*1), Z6
+	VFMADD231PD  Z6, Z0, Z14
+	VBROADCASTSD (DI)(R8*4), Z7
+	VFMADD231PD  Z7, Z0, Z15
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	ADDQ         R12, R11
+	DECQ         DX
+	JNE          loop66
+	TESTQ        AX, AX
+	JNE          line67
+
+done68:
+	MOVQ rows+64(FP), CX
+
+	// Scale, and add the scaled C if it is wanted.
+	VBROADCASTSD alpha+80(FP), Z4
+	VBROADCASTSD beta+88(FP), Z5
+	VMULPD       Z4, Z8, Z8
+	VMULPD       Z4, Z9, Z9
+	VMULPD       Z4, Z10, Z10
+	VMULPD       Z4, Z11, Z11
+	VMULPD       Z4, Z12, Z12
+	VMULPD       Z4, Z13, Z13
+	VMULPD       Z4, Z14, Z14
+	VMULPD       Z4, Z15, Z15
+	CMPB         load+96(FP), $0x00
+	JNE          load69
+	VMOVUPD      Z8, K1, (R13)
+	CMPQ         CX, $0x01
+	JE           end70
+	ADDQ         BX, R13
+	VMOVUPD      Z9, K1, (R13)
+	CMPQ         CX, $0x02
+	JE           end70
+	ADDQ         BX, R13
+	VMOVUPD      Z10, K1, (R13)
+	CMPQ         CX, $0x03
+	JE           end70
+	ADDQ         BX, R13
+	VMOVUPD      Z11, K1, (R13)
+	CMPQ         CX, $0x04
+	JE           end70
+	ADDQ         BX, R13
+	VMOVUPD      Z12, K1, (R13)
+	CMPQ         CX, $0x05
+	JE           end70
+	ADDQ         BX, R13
+	VMOVUPD      Z13, K1, (R13)
+	CMPQ         CX, $0x06
+	JE           end70
+	ADDQ         BX, R13
+	VMOVUPD      Z14, K1, (R13)
+	CMPQ         CX, $0x07
+	JE           end70
+	ADDQ         BX, R13
+	VMOVUPD      Z15, K1, (R13)
+	JMP          end70
+
+load69:
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z8
+	VMOVUPD     Z8, K1, (R13)
+	CMPQ        CX, $0x01
+	JE          end70
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z9
+	VMOVUPD     Z9, K1, (R13)
+	CMPQ        CX, $0x02
+	JE          end70
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z10
+	VMOVUPD     Z10, K1, (R13)
+	CMPQ        CX, $0x03
+	JE          end70
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z11
+	VMOVUPD     Z11, K1, (R13)
+	CMPQ        CX, $0x04
+	JE          end70
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z12
+	VMOVUPD     Z12, K1, (R13)
+	CMPQ        CX, $0x05
+	JE          end70
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z13
+	VMOVUPD     Z13, K1, (R13)
+	CMPQ        CX, $0x06
+	JE          end70
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z14
+	VMOVUPD     Z14, K1, (R13)
+	CMPQ        CX, $0x07
+	JE          end70
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z15
+	VMOVUPD     Z15, K1, (R13)
+
+end70:
 	VZEROUPPER
 	RET
 
@@ -1284,9 +2540,9 @@ TEXT ·tile64x2AVX512(SB), NOSPLIT, $0-97
 	VPXORQ Z22, Z22, Z22
 	VPXORQ Z23, Z23, Z23
 	TESTQ  AX, AX
-	JE     done33
+	JE     done73
 
-loop32:
+loop71:
 	VMOVUPD.Z    (R11), K1, Z0
 	VMOVUPD.Z    64(R11), K2, Z1
 	VBROADCASTSD (SI), Z4
@@ -1317,9 +2573,9 @@ loop32:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop32
+	JNE          loop71
 
-done33:
+done73:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSD alpha+80(FP), Z4
 	VBROADCASTSD beta+88(FP), Z5
@@ -1340,47 +2596,47 @@ done33:
 	VMULPD       Z4, Z22, Z22
 	VMULPD       Z4, Z23, Z23
 	CMPB         load+96(FP), $0x00
-	JNE          load34
+	JNE          load74
 	VMOVUPD      Z8, K1, (R13)
 	VMOVUPD      Z9, K2, 64(R13)
 	CMPQ         CX, $0x01
-	JE           end35
+	JE           end75
 	ADDQ         BX, R13
 	VMOVUPD      Z10, K1, (R13)
 	VMOVUPD      Z11, K2, 64(R13)
 	CMPQ         CX, $0x02
-	JE           end35
+	JE           end75
 	ADDQ         BX, R13
 	VMOVUPD      Z12, K1, (R13)
 	VMOVUPD      Z13, K2, 64(R13)
 	CMPQ         CX, $0x03
-	JE           end35
+	JE           end75
 	ADDQ         BX, R13
 	VMOVUPD      Z14, K1, (R13)
 	VMOVUPD      Z15, K2, 64(R13)
 	CMPQ         CX, $0x04
-	JE           end35
+	JE           end75
 	ADDQ         BX, R13
 	VMOVUPD      Z16, K1, (R13)
 	VMOVUPD      Z17, K2, 64(R13)
 	CMPQ         CX, $0x05
-	JE           end35
+	JE           end75
 	ADDQ         BX, R13
 	VMOVUPD      Z18, K1, (R13)
 	VMOVUPD      Z19, K2, 64(R13)
 	CMPQ         CX, $0x06
-	JE           end35
+	JE           end75
 	ADDQ         BX, R13
 	VMOVUPD      Z20, K1, (R13)
 	VMOVUPD      Z21, K2, 64(R13)
 	CMPQ         CX, $0x07
-	JE           end35
+	JE           end75
 	ADDQ         BX, R13
 	VMOVUPD      Z22, K1, (R13)
 	VMOVUPD      Z23, K2, 64(R13)
-	JMP          end35
+	JMP          end75
 
-load34:
+load74:
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z8
 	VMOVUPD     Z8, K1, (R13)
@@ -1388,7 +2644,7 @@ load34:
 	VFMADD231PD Z1, Z5, Z9
 	VMOVUPD     Z9, K2, 64(R13)
 	CMPQ        CX, $0x01
-	JE          end35
+	JE          end75
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z10
@@ -1397,7 +2653,7 @@ load34:
 	VFMADD231PD Z1, Z5, Z11
 	VMOVUPD     Z11, K2, 64(R13)
 	CMPQ        CX, $0x02
-	JE          end35
+	JE          end75
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z12
@@ -1406,7 +2662,7 @@ load34:
 	VFMADD231PD Z1, Z5, Z13
 	VMOVUPD     Z13, K2, 64(R13)
 	CMPQ        CX, $0x03
-	JE          end35
+	JE          end75
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z14
@@ -1415,7 +2671,7 @@ load34:
 	VFMADD231PD Z1, Z5, Z15
 	VMOVUPD     Z15, K2, 64(R13)
 	CMPQ        CX, $0x04
-	JE          end35
+	JE          end75
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z16
@@ -1424,7 +2680,7 @@ load34:
 	VFMADD231PD Z1, Z5, Z17
 	VMOVUPD     Z17, K2, 64(R13)
 	CMPQ        CX, $0x05
-	JE          end35
+	JE          end75
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z18
@@ -1433,7 +2689,7 @@ load34:
 	VFMADD231PD Z1, Z5, Z19
 	VMOVUPD     Z19, K2, 64(R13)
 	CMPQ        CX, $0x06
-	JE          end35
+	JE          end75
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z20
@@ -1442,7 +2698,7 @@ load34:
 	VFMADD231PD Z1, Z5, Z21
 	VMOVUPD     Z21, K2, 64(R13)
 	CMPQ        CX, $0x07
-	JE          end35
+	JE          end75
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z22
@@ -1451,7 +2707,246 @@ load34:
 	VFMADD231PD Z1, Z5, Z23
 	VMOVUPD     Z23, K2, 64(R13)
 
-end35:
+end75:
+	VZEROUPPER
+	RET
+
+// func tile64x2StreamAVX512(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
+TEXT ·tile64x2StreamAVX512(SB), NOSPLIT, $0-97
+	// One mask for each vector of columns.
+	MOVQ   cols+72(FP), DX
+	MOVQ   $-1, AX
+	BZHIQ  DX, AX, DX
+	KMOVB  DX, K1
+	SHRQ   $0x08, DX
+	KMOVB  DX, K2
+	MOVQ   k+0(FP), AX
+	MOVQ   a+8(FP), SI
+	MOVQ   ars+16(FP), R8
+	MOVQ   acs+24(FP), R10
+	MOVQ   b+32(FP), R11
+	MOVQ   brs+40(FP), R12
+	MOVQ   c+48(FP), R13
+	MOVQ   crs+56(FP), BX
+	MOVQ   rows+64(FP), CX
+	SHLQ   $0x03, R8
+	SHLQ   $0x03, R10
+	SHLQ   $0x03, R12
+	SHLQ   $0x03, BX
+	LEAQ   (R8)(R8*2), R9
+	LEAQ   (SI)(R9*1), DI
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	VPXORQ Z18, Z18, Z18
+	VPXORQ Z19, Z19, Z19
+	VPXORQ Z20, Z20, Z20
+	VPXORQ Z21, Z21, Z21
+	VPXORQ Z22, Z22, Z22
+	VPXORQ Z23, Z23, Z23
+	TESTQ  AX, AX
+	JE     done78
+
+line77:
+	LEAQ       (SI)(R8*8), CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	MOVQ       $+8, DX
+	CMPQ       DX, AX
+	CMOVQGT    AX, DX
+	SUBQ       DX, AX
+
+loop76:
+	VMOVUPD.Z    (R11), K1, Z0
+	VMOVUPD.Z    64(R11), K2, Z1
+	VBROADCASTSD (SI), Z4
+	VFMADD231PD  Z4, Z0, Z8
+	VFMADD231PD  Z4, Z1, Z9
+	VBROADCASTSD (SI)(R8*1), Z5
+	VFMADD231PD  Z5, Z0, Z10
+	VFMADD231PD  Z5, Z1, Z11
+	VBROADCASTSD (SI)(R8*2), Z6
+	VFMADD231PD  Z6, Z0, Z12
+	VFMADD231PD  Z6, Z1, Z13
+	VBROADCASTSD (DI), Z7
+	VFMADD231PD  Z7, Z0, Z14
+	VFMADD231PD  Z7, Z1, Z15
+	VBROADCASTSD (SI)(R8*4), Z4
+	VFMADD231PD  Z4, Z0, Z16
+	VFMADD231PD  Z4, Z1, Z17
+	VBROADCASTSD (DI)(R8*2), Z5
+	VFMADD231PD  Z5, Z0, Z18
+	VFMADD231PD  Z5, Z1, Z19
+	VBROADCASTSD (DI)(R9*1), Z6
+	VFMADD231PD  Z6, Z0, Z20
+	VFMADD231PD  Z6, Z1, Z21
+	VBROADCASTSD (DI)(R8*4), Z7
+	VFMADD231PD  Z7, Z0, Z22
+	VFMADD231PD  Z7, Z1, Z23
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	ADDQ         R12, R11
+	DECQ         DX
+	JNE          loop76
+	TESTQ        AX, AX
+	JNE          line77
+
+done78:
+	MOVQ rows+64(FP), CX
+
+	// Scale, and add the scaled C if it is wanted.
+	VBROADCASTSD alpha+80(FP), Z4
+	VBROADCASTSD beta+88(FP), Z5
+	VMULPD       Z4, Z8, Z8
+	VMULPD       Z4, Z9, Z9
+	VMULPD       Z4, Z10, Z10
+	VMULPD       Z4, Z11, Z11
+	VMULPD       Z4, Z12, Z12
+	VMULPD       Z4, Z13, Z13
+	VMULPD       Z4, Z14, Z14
+	VMULPD       Z4, Z15, Z15
+	VMULPD       Z4, Z16, Z16
+	VMULPD       Z4, Z17, Z17
+	VMULPD       Z4, Z18, Z18
+	VMULPD       Z4, Z19, Z19
+	VMULPD       Z4, Z20, Z20
+	VMULPD       Z4, Z21, Z21
+	VMULPD       Z4, Z22, Z22
+	VMULPD       Z4, Z23, Z23
+	CMPB         load+96(FP), $0x00
+	JNE          load79
+	VMOVUPD      Z8, K1, (R13)
+	VMOVUPD      Z9, K2, 64(R13)
+	CMPQ         CX, $0x01
+	JE           end80
+	ADDQ         BX, R13
+	VMOVUPD      Z10, K1, (R13)
+	VMOVUPD      Z11, K2, 64(R13)
+	CMPQ         CX, $0x02
+	JE           end80
+	ADDQ         BX, R13
+	VMOVUPD      Z12, K1, (R13)
+	VMOVUPD      Z13, K2, 64(R13)
+	CMPQ         CX, $0x03
+	JE           end80
+	ADDQ         BX, R13
+	VMOVUPD      Z14, K1, (R13)
+	VMOVUPD      Z15, K2, 64(R13)
+	CMPQ         CX, $0x04
+	JE           end80
+	ADDQ         BX, R13
+	VMOVUPD      Z16, K1, (R13)
+	VMOVUPD      Z17, K2, 64(R13)
+	CMPQ         CX, $0x05
+	JE           end80
+	ADDQ         BX, R13
+	VMOVUPD      Z18, K1, (R13)
+	VMOVUPD      Z19, K2, 64(R13)
+	CMPQ         CX, $0x06
+	JE           end80
+	ADDQ         BX, R13
+	VMOVUPD      Z20, K1, (R13)
+	VMOVUPD      Z21, K2, 64(R13)
+	CMPQ         CX, $0x07
+	JE           end80
+	ADDQ         BX, R13
+	VMOVUPD      Z22, K1, (R13)
+	VMOVUPD      Z23, K2, 64(R13)
+	JMP          end80
+
+load79:
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z8
+	VMOVUPD     Z8, K1, (R13)
+	VMOVUPD.Z   64(R13), K2, Z1
+	VFMADD231PD Z1, Z5, Z9
+	VMOVUPD     Z9, K2, 64(R13)
+	CMPQ        CX, $0x01
+	JE          end80
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z10
+	VMOVUPD     Z10, K1, (R13)
+	VMOVUPD.Z   64(R13), K2, Z1
+	VFMADD231PD Z1, Z5, Z11
+	VMOVUPD     Z11, K2, 64(R13)
+	CMPQ        CX, $0x02
+	JE          end80
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z12
+	VMOVUPD     Z12, K1, (R13)
+	VMOVUPD.Z   64(R13), K2, Z1
+	VFMADD231PD Z1, Z5, Z13
+	VMOVUPD     Z13, K2, 64(R13)
+	CMPQ        CX, $0x03
+	JE          end80
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z14
+	VMOVUPD     Z14, K1, (R13)
+	VMOVUPD.Z   64(R13), K2, Z1
+	VFMADD231PD Z1, Z5, Z15
+	VMOVUPD     Z15, K2, 64(R13)
+	CMPQ        CX, $0x04
+	JE          end80
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z16
+	VMOVUPD     Z16, K1, (R13)
+	VMOVUPD.Z   64(R13), K2, Z1
+	VFMADD231PD Z1, Z5, Z17
+	VMOVUPD     Z17, K2, 64(R13)
+	CMPQ        CX, $0x05
+	JE          end80
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z18
+	VMOVUPD     Z18, K1, (R13)
+	VMOVUPD.Z   64(R13), K2, Z1
+	VFMADD231PD Z1, Z5, Z19
+	VMOVUPD     Z19, K2, 64(R13)
+	CMPQ        CX, $0x06
+	JE          end80
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z20
+	VMOVUPD     Z20, K1, (R13)
+	VMOVUPD.Z   64(R13), K2, Z1
+	VFMADD231PD Z1, Z5, Z21
+	VMOVUPD     Z21, K2, 64(R13)
+	CMPQ        CX, $0x07
+	JE          end80
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z22
+	VMOVUPD     Z22, K1, (R13)
+	VMOVUPD.Z   64(R13), K2, Z1
+	VFMADD231PD Z1, Z5, Z23
+	VMOVUPD     Z23, K2, 64(R13)
+
+end80:
 	VZEROUPPER
 	RET
 
@@ -1507,9 +3002,9 @@ TEXT ·tile64x3AVX512(SB), NOSPLIT, $0-97
 	VPXORQ Z30, Z30, Z30
 	VPXORQ Z31, Z31, Z31
 	TESTQ  AX, AX
-	JE     done37
+	JE     done83
 
-loop36:
+loop81:
 	VMOVUPD.Z    (R11), K1, Z0
 	VMOVUPD.Z    64(R11), K2, Z1
 	VMOVUPD.Z    128(R11), K3, Z2
@@ -1549,9 +3044,9 @@ loop36:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop36
+	JNE          loop81
 
-done37:
+done83:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSD alpha+80(FP), Z4
 	VBROADCASTSD beta+88(FP), Z5
@@ -1580,55 +3075,55 @@ done37:
 	VMULPD       Z4, Z30, Z30
 	VMULPD       Z4, Z31, Z31
 	CMPB         load+96(FP), $0x00
-	JNE          load38
+	JNE          load84
 	VMOVUPD      Z8, K1, (R13)
 	VMOVUPD      Z9, K2, 64(R13)
 	VMOVUPD      Z10, K3, 128(R13)
 	CMPQ         CX, $0x01
-	JE           end39
+	JE           end85
 	ADDQ         BX, R13
 	VMOVUPD      Z11, K1, (R13)
 	VMOVUPD      Z12, K2, 64(R13)
 	VMOVUPD      Z13, K3, 128(R13)
 	CMPQ         CX, $0x02
-	JE           end39
+	JE           end85
 	ADDQ         BX, R13
 	VMOVUPD      Z14, K1, (R13)
 	VMOVUPD      Z15, K2, 64(R13)
 	VMOVUPD      Z16, K3, 128(R13)
 	CMPQ         CX, $0x03
-	JE           end39
+	JE           end85
 	ADDQ         BX, R13
 	VMOVUPD      Z17, K1, (R13)
 	VMOVUPD      Z18, K2, 64(R13)
 	VMOVUPD      Z19, K3, 128(R13)
 	CMPQ         CX, $0x04
-	JE           end39
+	JE           end85
 	ADDQ         BX, R13
 	VMOVUPD      Z20, K1, (R13)
 	VMOVUPD      Z21, K2, 64(R13)
 	VMOVUPD      Z22, K3, 128(R13)
 	CMPQ         CX, $0x05
-	JE           end39
+	JE           end85
 	ADDQ         BX, R13
 	VMOVUPD      Z23, K1, (R13)
 	VMOVUPD      Z24, K2, 64(R13)
 	VMOVUPD      Z25, K3, 128(R13)
 	CMPQ         CX, $0x06
-	JE           end39
+	JE           end85
 	ADDQ         BX, R13
 	VMOVUPD      Z26, K1, (R13)
 	VMOVUPD      Z27, K2, 64(R13)
 	VMOVUPD      Z28, K3, 128(R13)
 	CMPQ         CX, $0x07
-	JE           end39
+	JE           end85
 	ADDQ         BX, R13
 	VMOVUPD      Z29, K1, (R13)
 	VMOVUPD      Z30, K2, 64(R13)
 	VMOVUPD      Z31, K3, 128(R13)
-	JMP          end39
+	JMP          end85
 
-load38:
+load84:
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z8
 	VMOVUPD     Z8, K1, (R13)
@@ -1639,7 +3134,7 @@ load38:
 	VFMADD231PD Z2, Z5, Z10
 	VMOVUPD     Z10, K3, 128(R13)
 	CMPQ        CX, $0x01
-	JE          end39
+	JE          end85
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z11
@@ -1651,7 +3146,7 @@ load38:
 	VFMADD231PD Z2, Z5, Z13
 	VMOVUPD     Z13, K3, 128(R13)
 	CMPQ        CX, $0x02
-	JE          end39
+	JE          end85
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z14
@@ -1663,7 +3158,7 @@ load38:
 	VFMADD231PD Z2, Z5, Z16
 	VMOVUPD     Z16, K3, 128(R13)
 	CMPQ        CX, $0x03
-	JE          end39
+	JE          end85
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z17
@@ -1675,7 +3170,7 @@ load38:
 	VFMADD231PD Z2, Z5, Z19
 	VMOVUPD     Z19, K3, 128(R13)
 	CMPQ        CX, $0x04
-	JE          end39
+	JE          end85
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z20
@@ -1687,7 +3182,7 @@ load38:
 	VFMADD231PD Z2, Z5, Z22
 	VMOVUPD     Z22, K3, 128(R13)
 	CMPQ        CX, $0x05
-	JE          end39
+	JE          end85
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z23
@@ -1699,7 +3194,7 @@ load38:
 	VFMADD231PD Z2, Z5, Z25
 	VMOVUPD     Z25, K3, 128(R13)
 	CMPQ        CX, $0x06
-	JE          end39
+	JE          end85
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z26
@@ -1711,7 +3206,7 @@ load38:
 	VFMADD231PD Z2, Z5, Z28
 	VMOVUPD     Z28, K3, 128(R13)
 	CMPQ        CX, $0x07
-	JE          end39
+	JE          end85
 	ADDQ        BX, R13
 	VMOVUPD.Z   (R13), K1, Z0
 	VFMADD231PD Z0, Z5, Z29
@@ -1723,7 +3218,305 @@ load38:
 	VFMADD231PD Z2, Z5, Z31
 	VMOVUPD     Z31, K3, 128(R13)
 
-end39:
+end85:
+	VZEROUPPER
+	RET
+
+// func tile64x3StreamAVX512(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
+TEXT ·tile64x3StreamAVX512(SB), NOSPLIT, $0-97
+	// One mask for each vector of columns.
+	MOVQ   cols+72(FP), DX
+	MOVQ   $-1, AX
+	BZHIQ  DX, AX, DX
+	KMOVB  DX, K1
+	SHRQ   $0x08, DX
+	KMOVB  DX, K2
+	SHRQ   $0x08, DX
+	KMOVB  DX, K3
+	MOVQ   k+0(FP), AX
+	MOVQ   a+8(FP), SI
+	MOVQ   ars+16(FP), R8
+	MOVQ   acs+24(FP), R10
+	MOVQ   b+32(FP), R11
+	MOVQ   brs+40(FP), R12
+	MOVQ   c+48(FP), R13
+	MOVQ   crs+56(FP), BX
+	MOVQ   rows+64(FP), CX
+	SHLQ   $0x03, R8
+	SHLQ   $0x03, R10
+	SHLQ   $0x03, R12
+	SHLQ   $0x03, BX
+	LEAQ   (R8)(R8*2), R9
+	LEAQ   (SI)(R9*1), DI
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	VPXORQ Z18, Z18, Z18
+	VPXORQ Z19, Z19, Z19
+	VPXORQ Z20, Z20, Z20
+	VPXORQ Z21, Z21, Z21
+	VPXORQ Z22, Z22, Z22
+	VPXORQ Z23, Z23, Z23
+	VPXORQ Z24, Z24, Z24
+	VPXORQ Z25, Z25, Z25
+	VPXORQ Z26, Z26, Z26
+	VPXORQ Z27, Z27, Z27
+	VPXORQ Z28, Z28, Z28
+	VPXORQ Z29, Z29, Z29
+	VPXORQ Z30, Z30, Z30
+	VPXORQ Z31, Z31, Z31
+	TESTQ  AX, AX
+	JE     done88
+
+line87:
+	LEAQ       (SI)(R8*8), CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	MOVQ       $+8, DX
+	CMPQ       DX, AX
+	CMOVQGT    AX, DX
+	SUBQ       DX, AX
+
+loop86:
+	VMOVUPD.Z    (R11), K1, Z0
+	VMOVUPD.Z    64(R11), K2, Z1
+	VMOVUPD.Z    128(R11), K3, Z2
+	VBROADCASTSD (SI), Z4
+	VFMADD231PD  Z4, Z0, Z8
+	VFMADD231PD  Z4, Z1, Z9
+	VFMADD231PD  Z4, Z2, Z10
+	VBROADCASTSD (SI)(R8*1), Z5
+	VFMADD231PD  Z5, Z0, Z11
+	VFMADD231PD  Z5, Z1, Z12
+	VFMADD231PD  Z5, Z2, Z13
+	VBROADCASTSD (SI)(R8*2), Z6
+	VFMADD231PD  Z6, Z0, Z14
+	VFMADD231PD  Z6, Z1, Z15
+	VFMADD231PD  Z6, Z2, Z16
+	VBROADCASTSD (DI), Z7
+	VFMADD231PD  Z7, Z0, Z17
+	VFMADD231PD  Z7, Z1, Z18
+	VFMADD231PD  Z7, Z2, Z19
+	VBROADCASTSD (SI)(R8*4), Z4
+	VFMADD231PD  Z4, Z0, Z20
+	VFMADD231PD  Z4, Z1, Z21
+	VFMADD231PD  Z4, Z2, Z22
+	VBROADCASTSD (DI)(R8*2), Z5
+	VFMADD231PD  Z5, Z0, Z23
+	VFMADD231PD  Z5, Z1, Z24
+	VFMADD231PD  Z5, Z2, Z25
+	VBROADCASTSD (DI)(R9*1), Z6
+	VFMADD231PD  Z6, Z0, Z26
+	VFMADD231PD  Z6, Z1, Z27
+	VFMADD231PD  Z6, Z2, Z28
+	VBROADCASTSD (DI)(R8*4), Z7
+	VFMADD231PD  Z7, Z0, Z29
+	VFMADD231PD  Z7, Z1, Z30
+	VFMADD231PD  Z7, Z2, Z31
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	ADDQ         R12, R11
+	DECQ         DX
+	JNE          loop86
+	TESTQ        AX, AX
+	JNE          line87
+
+done88:
+	MOVQ rows+64(FP), CX
+
+	// Scale, and add the scaled C if it is wanted.
+	VBROADCASTSD alpha+80(FP), Z4
+	VBROADCASTSD beta+88(FP), Z5
+	VMULPD       Z4, Z8, Z8
+	VMULPD       Z4, Z9, Z9
+	VMULPD       Z4, Z10, Z10
+	VMULPD       Z4, Z11, Z11
+	VMULPD       Z4, Z12, Z12
+	VMULPD       Z4, Z13, Z13
+	VMULPD       Z4, Z14, Z14
+	VMULPD       Z4, Z15, Z15
+	VMULPD       Z4, Z16, Z16
+	VMULPD       Z4, Z17, Z17
+	VMULPD       Z4, Z18, Z18
+	VMULPD       Z4, Z19, Z19
+	VMULPD       Z4, Z20, Z20
+	VMULPD       Z4, Z21, Z21
+	VMULPD       Z4, Z22, Z22
+	VMULPD       Z4, Z23, Z23
+	VMULPD       Z4, Z24, Z24
+	VMULPD       Z4, Z25, Z25
+	VMULPD       Z4, Z26, Z26
+	VMULPD       Z4, Z27, Z27
+	VMULPD       Z4, Z28, Z28
+	VMULPD       Z4, Z29, Z29
+	VMULPD       Z4, Z30, Z30
+	VMULPD       Z4, Z31, Z31
+	CMPB         load+96(FP), $0x00
+	JNE          load89
+	VMOVUPD      Z8, K1, (R13)
+	VMOVUPD      Z9, K2, 64(R13)
+	VMOVUPD      Z10, K3, 128(R13)
+	CMPQ         CX, $0x01
+	JE           end90
+	ADDQ         BX, R13
+	VMOVUPD      Z11, K1, (R13)
+	VMOVUPD      Z12, K2, 64(R13)
+	VMOVUPD      Z13, K3, 128(R13)
+	CMPQ         CX, $0x02
+	JE           end90
+	ADDQ         BX, R13
+	VMOVUPD      Z14, K1, (R13)
+	VMOVUPD      Z15, K2, 64(R13)
+	VMOVUPD      Z16, K3, 128(R13)
+	CMPQ         CX, $0x03
+	JE           end90
+	ADDQ         BX, R13
+	VMOVUPD      Z17, K1, (R13)
+	VMOVUPD      Z18, K2, 64(R13)
+	VMOVUPD      Z19, K3, 128(R13)
+	CMPQ         CX, $0x04
+	JE           end90
+	ADDQ         BX, R13
+	VMOVUPD      Z20, K1, (R13)
+	VMOVUPD      Z21, K2, 64(R13)
+	VMOVUPD      Z22, K3, 128(R13)
+	CMPQ         CX, $0x05
+	JE           end90
+	ADDQ         BX, R13
+	VMOVUPD      Z23, K1, (R13)
+	VMOVUPD      Z24, K2, 64(R13)
+	VMOVUPD      Z25, K3, 128(R13)
+	CMPQ         CX, $0x06
+	JE           end90
+	ADDQ         BX, R13
+	VMOVUPD      Z26, K1, (R13)
+	VMOVUPD      Z27, K2, 64(R13)
+	VMOVUPD      Z28, K3, 128(R13)
+	CMPQ         CX, $0x07
+	JE           end90
+	ADDQ         BX, R13
+	VMOVUPD      Z29, K1, (R13)
+	VMOVUPD      Z30, K2, 64(R13)
+	VMOVUPD      Z31, K3, 128(R13)
+	JMP          end90
+
+load89:
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z8
+	VMOVUPD     Z8, K1, (R13)
+	VMOVUPD.Z   64(R13), K2, Z1
+	VFMADD231PD Z1, Z5, Z9
+	VMOVUPD     Z9, K2, 64(R13)
+	VMOVUPD.Z   128(R13), K3, Z2
+	VFMADD231PD Z2, Z5, Z10
+	VMOVUPD     Z10, K3, 128(R13)
+	CMPQ        CX, $0x01
+	JE          end90
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z11
+	VMOVUPD     Z11, K1, (R13)
+	VMOVUPD.Z   64(R13), K2, Z1
+	VFMADD231PD Z1, Z5, Z12
+	VMOVUPD     Z12, K2, 64(R13)
+	VMOVUPD.Z   128(R13), K3, Z2
+	VFMADD231PD Z2, Z5, Z13
+	VMOVUPD     Z13, K3, 128(R13)
+	CMPQ        CX, $0x02
+	JE          end90
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z14
+	VMOVUPD     Z14, K1, (R13)
+	VMOVUPD.Z   64(R13), K2, Z1
+	VFMADD231PD Z1, Z5, Z15
+	VMOVUPD     Z15, K2, 64(R13)
+	VMOVUPD.Z   128(R13), K3, Z2
+	VFMADD231PD Z2, Z5, Z16
+	VMOVUPD     Z16, K3, 128(R13)
+	CMPQ        CX, $0x03
+	JE          end90
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z17
+	VMOVUPD     Z17, K1, (R13)
+	VMOVUPD.Z   64(R13), K2, Z1
+	VFMADD231PD Z1, Z5, Z18
+	VMOVUPD     Z18, K2, 64(R13)
+	VMOVUPD.Z   128(R13), K3, Z2
+	VFMADD231PD Z2, Z5, Z19
+	VMOVUPD     Z19, K3, 128(R13)
+	CMPQ        CX, $0x04
+	JE          end90
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z20
+	VMOVUPD     Z20, K1, (R13)
+	VMOVUPD.Z   64(R13), K2, Z1
+	VFMADD231PD Z1, Z5, Z21
+	VMOVUPD     Z21, K2, 64(R13)
+	VMOVUPD.Z   128(R13), K3, Z2
+	VFMADD231PD Z2, Z5, Z22
+	VMOVUPD     Z22, K3, 128(R13)
+	CMPQ        CX, $0x05
+	JE          end90
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z23
+	VMOVUPD     Z23, K1, (R13)
+	VMOVUPD.Z   64(R13), K2, Z1
+	VFMADD231PD Z1, Z5, Z24
+	VMOVUPD     Z24, K2, 64(R13)
+	VMOVUPD.Z   128(R13), K3, Z2
+	VFMADD231PD Z2, Z5, Z25
+	VMOVUPD     Z25, K3, 128(R13)
+	CMPQ        CX, $0x06
+	JE          end90
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z26
+	VMOVUPD     Z26, K1, (R13)
+	VMOVUPD.Z   64(R13), K2, Z1
+	VFMADD231PD Z1, Z5, Z27
+	VMOVUPD     Z27, K2, 64(R13)
+	VMOVUPD.Z   128(R13), K3, Z2
+	VFMADD231PD Z2, Z5, Z28
+	VMOVUPD     Z28, K3, 128(R13)
+	CMPQ        CX, $0x07
+	JE          end90
+	ADDQ        BX, R13
+	VMOVUPD.Z   (R13), K1, Z0
+	VFMADD231PD Z0, Z5, Z29
+	VMOVUPD     Z29, K1, (R13)
+	VMOVUPD.Z   64(R13), K2, Z1
+	VFMADD231PD Z1, Z5, Z30
+	VMOVUPD     Z30, K2, 64(R13)
+	VMOVUPD.Z   128(R13), K3, Z2
+	VFMADD231PD Z2, Z5, Z31
+	VMOVUPD     Z31, K3, 128(R13)
+
+end90:
 	VZEROUPPER
 	RET
 
@@ -1748,27 +3541,27 @@ TEXT ·tile64x1AVX2(SB), NOSPLIT, $0-97
 	MOVQ       R13, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x01
-	JE         rows40
+	JE         rows91
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x02
-	JE         rows40
+	JE         rows91
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x03
-	JE         rows40
+	JE         rows91
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x04
-	JE         rows40
+	JE         rows91
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x05
-	JE         rows40
+	JE         rows91
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 
-rows40:
+rows91:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
@@ -1776,9 +3569,9 @@ rows40:
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
 	TESTQ  AX, AX
-	JE     done42
+	JE     done94
 
-loop41:
+loop92:
 	VMOVUPD      (R11), Y0
 	VBROADCASTSD (SI), Y2
 	VFMADD231PD  Y2, Y0, Y4
@@ -1796,9 +3589,9 @@ loop41:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop41
+	JNE          loop92
 
-done42:
+done94:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSD alpha+80(FP), Y2
 	VBROADCASTSD beta+88(FP), Y3
@@ -1809,60 +3602,221 @@ done42:
 	VMULPD       Y2, Y8, Y8
 	VMULPD       Y2, Y9, Y9
 	CMPB         load+96(FP), $0x00
-	JNE          load43
+	JNE          load95
 	VMOVUPD      Y4, (R13)
 	CMPQ         CX, $0x01
-	JE           end44
+	JE           end96
 	ADDQ         BX, R13
 	VMOVUPD      Y5, (R13)
 	CMPQ         CX, $0x02
-	JE           end44
+	JE           end96
 	ADDQ         BX, R13
 	VMOVUPD      Y6, (R13)
 	CMPQ         CX, $0x03
-	JE           end44
+	JE           end96
 	ADDQ         BX, R13
 	VMOVUPD      Y7, (R13)
 	CMPQ         CX, $0x04
-	JE           end44
+	JE           end96
 	ADDQ         BX, R13
 	VMOVUPD      Y8, (R13)
 	CMPQ         CX, $0x05
-	JE           end44
+	JE           end96
 	ADDQ         BX, R13
 	VMOVUPD      Y9, (R13)
-	JMP          end44
+	JMP          end96
 
-load43:
+load95:
 	VFMADD231PD (R13), Y3, Y4
 	VMOVUPD     Y4, (R13)
 	CMPQ        CX, $0x01
-	JE          end44
+	JE          end96
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y5
 	VMOVUPD     Y5, (R13)
 	CMPQ        CX, $0x02
-	JE          end44
+	JE          end96
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y6
 	VMOVUPD     Y6, (R13)
 	CMPQ        CX, $0x03
-	JE          end44
+	JE          end96
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y7
 	VMOVUPD     Y7, (R13)
 	CMPQ        CX, $0x04
-	JE          end44
+	JE          end96
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y8
 	VMOVUPD     Y8, (R13)
 	CMPQ        CX, $0x05
-	JE          end44
+	JE          end96
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y9
 	VMOVUPD     Y9, (R13)
 
-end44:
+end96:
+	VZEROUPPER
+	RET
+
+// func tile64x1StreamAVX2(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·tile64x1StreamAVX2(SB), NOSPLIT, $0-97
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), SI
+	MOVQ       ars+16(FP), R8
+	MOVQ       acs+24(FP), R10
+	MOVQ       b+32(FP), R11
+	MOVQ       brs+40(FP), R12
+	MOVQ       c+48(FP), R13
+	MOVQ       crs+56(FP), BX
+	MOVQ       rows+64(FP), CX
+	SHLQ       $0x03, R8
+	SHLQ       $0x03, R10
+	SHLQ       $0x03, R12
+	SHLQ       $0x03, BX
+	LEAQ       (R8)(R8*2), R9
+	LEAQ       (SI)(R9*1), DI
+	MOVQ       R13, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x01
+	JE         rows97
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x02
+	JE         rows97
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x03
+	JE         rows97
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x04
+	JE         rows97
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x05
+	JE         rows97
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+
+rows97:
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	TESTQ  AX, AX
+	JE     done100
+
+line99:
+	LEAQ       (SI)(R9*2), CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	MOVQ       $+8, DX
+	CMPQ       DX, AX
+	CMOVQGT    AX, DX
+	SUBQ       DX, AX
+
+loop98:
+	VMOVUPD      (R11), Y0
+	VBROADCASTSD (SI), Y2
+	VFMADD231PD  Y2, Y0, Y4
+	VBROADCASTSD (SI)(R8*1), Y3
+	VFMADD231PD  Y3, Y0, Y5
+	VBROADCASTSD (SI)(R8*2), Y2
+	VFMADD231PD  Y2, Y0, Y6
+	VBROADCASTSD (DI), Y3
+	VFMADD231PD  Y3, Y0, Y7
+	VBROADCASTSD (SI)(R8*4), Y2
+	VFMADD231PD  Y2, Y0, Y8
+	VBROADCASTSD (DI)(R8*2), Y3
+	VFMADD231PD  Y3, Y0, Y9
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	ADDQ         R12, R11
+	DECQ         DX
+	JNE          loop98
+	TESTQ        AX, AX
+	JNE          line99
+
+done100:
+	MOVQ rows+64(FP), CX
+
+	// Scale, and add the scaled C if it is wanted.
+	VBROADCASTSD alpha+80(FP), Y2
+	VBROADCASTSD beta+88(FP), Y3
+	VMULPD       Y2, Y4, Y4
+	VMULPD       Y2, Y5, Y5
+	VMULPD       Y2, Y6, Y6
+	VMULPD       Y2, Y7, Y7
+	VMULPD       Y2, Y8, Y8
+	VMULPD       Y2, Y9, Y9
+	CMPB         load+96(FP), $0x00
+	JNE          load101
+	VMOVUPD      Y4, (R13)
+	CMPQ         CX, $0x01
+	JE           end102
+	ADDQ         BX, R13
+	VMOVUPD      Y5, (R13)
+	CMPQ         CX, $0x02
+	JE           end102
+	ADDQ         BX, R13
+	VMOVUPD      Y6, (R13)
+	CMPQ         CX, $0x03
+	JE           end102
+	ADDQ         BX, R13
+	VMOVUPD      Y7, (R13)
+	CMPQ         CX, $0x04
+	JE           end102
+	ADDQ         BX, R13
+	VMOVUPD      Y8, (R13)
+	CMPQ         CX, $0x05
+	JE           end102
+	ADDQ         BX, R13
+	VMOVUPD      Y9, (R13)
+	JMP          end102
+
+load101:
+	VFMADD231PD (R13), Y3, Y4
+	VMOVUPD     Y4, (R13)
+	CMPQ        CX, $0x01
+	JE          end102
+	ADDQ        BX, R13
+	VFMADD231PD (R13), Y3, Y5
+	VMOVUPD     Y5, (R13)
+	CMPQ        CX, $0x02
+	JE          end102
+	ADDQ        BX, R13
+	VFMADD231PD (R13), Y3, Y6
+	VMOVUPD     Y6, (R13)
+	CMPQ        CX, $0x03
+	JE          end102
+	ADDQ        BX, R13
+	VFMADD231PD (R13), Y3, Y7
+	VMOVUPD     Y7, (R13)
+	CMPQ        CX, $0x04
+	JE          end102
+	ADDQ        BX, R13
+	VFMADD231PD (R13), Y3, Y8
+	VMOVUPD     Y8, (R13)
+	CMPQ        CX, $0x05
+	JE          end102
+	ADDQ        BX, R13
+	VFMADD231PD (R13), Y3, Y9
+	VMOVUPD     Y9, (R13)
+
+end102:
 	VZEROUPPER
 	RET
 
@@ -1887,27 +3841,27 @@ TEXT ·tile64x2AVX2(SB), NOSPLIT, $0-97
 	MOVQ       R13, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x01
-	JE         rows45
+	JE         rows103
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x02
-	JE         rows45
+	JE         rows103
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x03
-	JE         rows45
+	JE         rows103
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x04
-	JE         rows45
+	JE         rows103
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x05
-	JE         rows45
+	JE         rows103
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 
-rows45:
+rows103:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
@@ -1921,9 +3875,9 @@ rows45:
 	VXORPS Y14, Y14, Y14
 	VXORPS Y15, Y15, Y15
 	TESTQ  AX, AX
-	JE     done47
+	JE     done106
 
-loop46:
+loop104:
 	VMOVUPD      (R11), Y0
 	VMOVUPD      32(R11), Y1
 	VBROADCASTSD (SI), Y2
@@ -1948,9 +3902,9 @@ loop46:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop46
+	JNE          loop104
 
-done47:
+done106:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSD alpha+80(FP), Y2
 	VBROADCASTSD beta+88(FP), Y3
@@ -1967,78 +3921,276 @@ done47:
 	VMULPD       Y2, Y14, Y14
 	VMULPD       Y2, Y15, Y15
 	CMPB         load+96(FP), $0x00
-	JNE          load48
+	JNE          load107
 	VMOVUPD      Y4, (R13)
 	VMOVUPD      Y5, 32(R13)
 	CMPQ         CX, $0x01
-	JE           end49
+	JE           end108
 	ADDQ         BX, R13
 	VMOVUPD      Y6, (R13)
 	VMOVUPD      Y7, 32(R13)
 	CMPQ         CX, $0x02
-	JE           end49
+	JE           end108
 	ADDQ         BX, R13
 	VMOVUPD      Y8, (R13)
 	VMOVUPD      Y9, 32(R13)
 	CMPQ         CX, $0x03
-	JE           end49
+	JE           end108
 	ADDQ         BX, R13
 	VMOVUPD      Y10, (R13)
 	VMOVUPD      Y11, 32(R13)
 	CMPQ         CX, $0x04
-	JE           end49
+	JE           end108
 	ADDQ         BX, R13
 	VMOVUPD      Y12, (R13)
 	VMOVUPD      Y13, 32(R13)
 	CMPQ         CX, $0x05
-	JE           end49
+	JE           end108
 	ADDQ         BX, R13
 	VMOVUPD      Y14, (R13)
 	VMOVUPD      Y15, 32(R13)
-	JMP          end49
+	JMP          end108
 
-load48:
+load107:
 	VFMADD231PD (R13), Y3, Y4
 	VMOVUPD     Y4, (R13)
 	VFMADD231PD 32(R13), Y3, Y5
 	VMOVUPD     Y5, 32(R13)
 	CMPQ        CX, $0x01
-	JE          end49
+	JE          end108
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y6
 	VMOVUPD     Y6, (R13)
 	VFMADD231PD 32(R13), Y3, Y7
 	VMOVUPD     Y7, 32(R13)
 	CMPQ        CX, $0x02
-	JE          end49
+	JE          end108
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y8
 	VMOVUPD     Y8, (R13)
 	VFMADD231PD 32(R13), Y3, Y9
 	VMOVUPD     Y9, 32(R13)
 	CMPQ        CX, $0x03
-	JE          end49
+	JE          end108
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y10
 	VMOVUPD     Y10, (R13)
 	VFMADD231PD 32(R13), Y3, Y11
 	VMOVUPD     Y11, 32(R13)
 	CMPQ        CX, $0x04
-	JE          end49
+	JE          end108
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y12
 	VMOVUPD     Y12, (R13)
 	VFMADD231PD 32(R13), Y3, Y13
 	VMOVUPD     Y13, 32(R13)
 	CMPQ        CX, $0x05
-	JE          end49
+	JE          end108
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y14
 	VMOVUPD     Y14, (R13)
 	VFMADD231PD 32(R13), Y3, Y15
 	VMOVUPD     Y15, 32(R13)
 
-end49:
+end108:
+	VZEROUPPER
+	RET
+
+// func tile64x2StreamAVX2(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·tile64x2StreamAVX2(SB), NOSPLIT, $0-97
+	MOVQ       k+0(FP), AX
+	MOVQ       a+8(FP), SI
+	MOVQ       ars+16(FP), R8
+	MOVQ       acs+24(FP), R10
+	MOVQ       b+32(FP), R11
+	MOVQ       brs+40(FP), R12
+	MOVQ       c+48(FP), R13
+	MOVQ       crs+56(FP), BX
+	MOVQ       rows+64(FP), CX
+	SHLQ       $0x03, R8
+	SHLQ       $0x03, R10
+	SHLQ       $0x03, R12
+	SHLQ       $0x03, BX
+	LEAQ       (R8)(R8*2), R9
+	LEAQ       (SI)(R9*1), DI
+	MOVQ       R13, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x01
+	JE         rows109
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x02
+	JE         rows109
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x03
+	JE         rows109
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x04
+	JE         rows109
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+	CMPQ       CX, $0x05
+	JE         rows109
+	ADDQ       BX, DX
+	PREFETCHT0 (DX)
+
+rows109:
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	VXORPS Y12, Y12, Y12
+	VXORPS Y13, Y13, Y13
+	VXORPS Y14, Y14, Y14
+	VXORPS Y15, Y15, Y15
+	TESTQ  AX, AX
+	JE     done112
+
+line111:
+	LEAQ       (SI)(R9*2), CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	ADDQ       R8, CX
+	PREFETCHT0 (CX)
+	MOVQ       $+8, DX
+	CMPQ       DX, AX
+	CMOVQGT    AX, DX
+	SUBQ       DX, AX
+
+loop110:
+	VMOVUPD      (R11), Y0
+	VMOVUPD      32(R11), Y1
+	VBROADCASTSD (SI), Y2
+	VFMADD231PD  Y2, Y0, Y4
+	VFMADD231PD  Y2, Y1, Y5
+	VBROADCASTSD (SI)(R8*1), Y3
+	VFMADD231PD  Y3, Y0, Y6
+	VFMADD231PD  Y3, Y1, Y7
+	VBROADCASTSD (SI)(R8*2), Y2
+	VFMADD231PD  Y2, Y0, Y8
+	VFMADD231PD  Y2, Y1, Y9
+	VBROADCASTSD (DI), Y3
+	VFMADD231PD  Y3, Y0, Y10
+	VFMADD231PD  Y3, Y1, Y11
+	VBROADCASTSD (SI)(R8*4), Y2
+	VFMADD231PD  Y2, Y0, Y12
+	VFMADD231PD  Y2, Y1, Y13
+	VBROADCASTSD (DI)(R8*2), Y3
+	VFMADD231PD  Y3, Y0, Y14
+	VFMADD231PD  Y3, Y1, Y15
+	ADDQ         R10, SI
+	ADDQ         R10, DI
+	ADDQ         R12, R11
+	DECQ         DX
+	JNE          loop110
+	TESTQ        AX, AX
+	JNE          line111
+
+done112:
+	MOVQ rows+64(FP), CX
+
+	// Scale, and add the scaled C if it is wanted.
+	VBROADCASTSD alpha+80(FP), Y2
+	VBROADCASTSD beta+88(FP), Y3
+	VMULPD       Y2, Y4, Y4
+	VMULPD       Y2, Y5, Y5
+	VMULPD       Y2, Y6, Y6
+	VMULPD       Y2, Y7, Y7
+	VMULPD       Y2, Y8, Y8
+	VMULPD       Y2, Y9, Y9
+	VMULPD       Y2, Y10, Y10
+	VMULPD       Y2, Y11, Y11
+	VMULPD       Y2, Y12, Y12
+	VMULPD       Y2, Y13, Y13
+	VMULPD       Y2, Y14, Y14
+	VMULPD       Y2, Y15, Y15
+	CMPB         load+96(FP), $0x00
+	JNE          load113
+	VMOVUPD      Y4, (R13)
+	VMOVUPD      Y5, 32(R13)
+	CMPQ         CX, $0x01
+	JE           end114
+	ADDQ         BX, R13
+	VMOVUPD      Y6, (R13)
+	VMOVUPD      Y7, 32(R13)
+	CMPQ         CX, $0x02
+	JE           end114
+	ADDQ         BX, R13
+	VMOVUPD      Y8, (R13)
+	VMOVUPD      Y9, 32(R13)
+	CMPQ         CX, $0x03
+	JE           end114
+	ADDQ         BX, R13
+	VMOVUPD      Y10, (R13)
+	VMOVUPD      Y11, 32(R13)
+	CMPQ         CX, $0x04
+	JE           end114
+	ADDQ         BX, R13
+	VMOVUPD      Y12, (R13)
+	VMOVUPD      Y13, 32(R13)
+	CMPQ         CX, $0x05
+	JE           end114
+	ADDQ         BX, R13
+	VMOVUPD      Y14, (R13)
+	VMOVUPD      Y15, 32(R13)
+	JMP          end114
+
+load113:
+	VFMADD231PD (R13), Y3, Y4
+	VMOVUPD     Y4, (R13)
+	VFMADD231PD 32(R13), Y3, Y5
+	VMOVUPD     Y5, 32(R13)
+	CMPQ        CX, $0x01
+	JE          end114
+	ADDQ        BX, R13
+	VFMADD231PD (R13), Y3, Y6
+	VMOVUPD     Y6, (R13)
+	VFMADD231PD 32(R13), Y3, Y7
+	VMOVUPD     Y7, 32(R13)
+	CMPQ        CX, $0x02
+	JE          end114
+	ADDQ        BX, R13
+	VFMADD231PD (R13), Y3, Y8
+	VMOVUPD     Y8, (R13)
+	VFMADD231PD 32(R13), Y3, Y9
+	VMOVUPD     Y9, 32(R13)
+	CMPQ        CX, $0x03
+	JE          end114
+	ADDQ        BX, R13
+	VFMADD231PD (R13), Y3, Y10
+	VMOVUPD     Y10, (R13)
+	VFMADD231PD 32(R13), Y3, Y11
+	VMOVUPD     Y11, 32(R13)
+	CMPQ        CX, $0x04
+	JE          end114
+	ADDQ        BX, R13
+	VFMADD231PD (R13), Y3, Y12
+	VMOVUPD     Y12, (R13)
+	VFMADD231PD 32(R13), Y3, Y13
+	VMOVUPD     Y13, 32(R13)
+	CMPQ        CX, $0x05
+	JE          end114
+	ADDQ        BX, R13
+	VFMADD231PD (R13), Y3, Y14
+	VMOVUPD     Y14, (R13)
+	VFMADD231PD 32(R13), Y3, Y15
+	VMOVUPD     Y15, 32(R13)
+
+end114:
 	VZEROUPPER
 	RET
 
@@ -2063,19 +4215,19 @@ TEXT ·tile64x2Rows4AVX2(SB), NOSPLIT, $0-97
 	MOVQ       R13, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x01
-	JE         rows50
+	JE         rows115
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x02
-	JE         rows50
+	JE         rows115
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 	CMPQ       CX, $0x03
-	JE         rows50
+	JE         rows115
 	ADDQ       BX, DX
 	PREFETCHT0 (DX)
 
-rows50:
+rows115:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 	VXORPS Y6, Y6, Y6
@@ -2085,9 +4237,9 @@ rows50:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 	TESTQ  AX, AX
-	JE     done52
+	JE     done118
 
-loop51:
+loop116:
 	VMOVUPD      (R11), Y0
 	VMOVUPD      32(R11), Y1
 	VBROADCASTSD (SI), Y2
@@ -2106,9 +4258,9 @@ loop51:
 	ADDQ         R10, DI
 	ADDQ         R12, R11
 	DECQ         AX
-	JNE          loop51
+	JNE          loop116
 
-done52:
+done118:
 	// Scale, and add the scaled C if it is wanted.
 	VBROADCASTSD alpha+80(FP), Y2
 	VBROADCASTSD beta+88(FP), Y3
@@ -2121,54 +4273,54 @@ done52:
 	VMULPD       Y2, Y10, Y10
 	VMULPD       Y2, Y11, Y11
 	CMPB         load+96(FP), $0x00
-	JNE          load53
+	JNE          load119
 	VMOVUPD      Y4, (R13)
 	VMOVUPD      Y5, 32(R13)
 	CMPQ         CX, $0x01
-	JE           end54
+	JE           end120
 	ADDQ         BX, R13
 	VMOVUPD      Y6, (R13)
 	VMOVUPD      Y7, 32(R13)
 	CMPQ         CX, $0x02
-	JE           end54
+	JE           end120
 	ADDQ         BX, R13
 	VMOVUPD      Y8, (R13)
 	VMOVUPD      Y9, 32(R13)
 	CMPQ         CX, $0x03
-	JE           end54
+	JE           end120
 	ADDQ         BX, R13
 	VMOVUPD      Y10, (R13)
 	VMOVUPD      Y11, 32(R13)
-	JMP          end54
+	JMP          end120
 
-load53:
+load119:
 	VFMADD231PD (R13), Y3, Y4
 	VMOVUPD     Y4, (R13)
 	VFMADD231PD 32(R13), Y3, Y5
 	VMOVUPD     Y5, 32(R13)
 	CMPQ        CX, $0x01
-	JE          end54
+	JE          end120
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y6
 	VMOVUPD     Y6, (R13)
 	VFMADD231PD 32(R13), Y3, Y7
 	VMOVUPD     Y7, 32(R13)
 	CMPQ        CX, $0x02
-	JE          end54
+	JE          end120
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y8
 	VMOVUPD     Y8, (R13)
 	VFMADD231PD 32(R13), Y3, Y9
 	VMOVUPD     Y9, 32(R13)
 	CMPQ        CX, $0x03
-	JE          end54
+	JE          end120
 	ADDQ        BX, R13
 	VFMADD231PD (R13), Y3, Y10
 	VMOVUPD     Y10, (R13)
 	VFMADD231PD 32(R13), Y3, Y11
 	VMOVUPD     Y11, 32(R13)
 
-end54:
+end120:
 	VZEROUPPER
 	RET
 
@@ -2182,12 +4334,12 @@ TEXT ·packRows64AVX2(SB), NOSPLIT, $0-48
 	MOVQ rows+32(FP), CX
 	MOVQ panels+40(FP), DX
 
-row55:
+row121:
 	MOVQ DI, R10
 	MOVQ SI, R11
 	MOVQ DX, BX
 
-panel56:
+panel122:
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
 	VMOVUPS Y0, (R10)
@@ -2195,11 +4347,11 @@ panel56:
 	ADDQ    $+64, R11
 	ADDQ    R8, R10
 	DECQ    BX
-	JNE     panel56
+	JNE     panel122
 	ADDQ    R9, SI
 	ADDQ    $+64, DI
 	DECQ    CX
-	JNE     row55
+	JNE     row121
 	VZEROUPPER
 	RET
 
@@ -2213,12 +4365,12 @@ TEXT ·packRows128AVX2(SB), NOSPLIT, $0-48
 	MOVQ rows+32(FP), CX
 	MOVQ panels+40(FP), DX
 
-row57:
+row123:
 	MOVQ DI, R10
 	MOVQ SI, R11
 	MOVQ DX, BX
 
-panel58:
+panel124:
 	VMOVUPS (R11), Y0
 	VMOVUPS 32(R11), Y1
 	VMOVUPS 64(R11), Y2
@@ -2230,11 +4382,11 @@ panel58:
 	ADDQ    $+128, R11
 	ADDQ    R8, R10
 	DECQ    BX
-	JNE     panel58
+	JNE     panel124
 	ADDQ    R9, SI
 	ADDQ    $+128, DI
 	DECQ    CX
-	JNE     row57
+	JNE     row123
 	VZEROUPPER
 	RET
 
@@ -2252,7 +4404,7 @@ TEXT ·transpose32AVX2(SB), NOSPLIT, $0-40
 	LEAQ (R9)(R9*2), R11
 	LEAQ (SI)(R9*4), BX
 
-loop59:
+loop125:
 	VMOVUPS    (SI), Y0
 	VMOVUPS    (BX), Y4
 	VMOVUPS    (SI)(R9*1), Y1
@@ -2298,7 +4450,7 @@ loop59:
 	ADDQ       $0x20, BX
 	LEAQ       (DI)(R8*8), DI
 	SUBQ       $0x08, CX
-	JNE        loop59
+	JNE        loop125
 	VZEROUPPER
 	RET
 
@@ -2316,7 +4468,7 @@ TEXT ·transpose64AVX2(SB), NOSPLIT, $0-40
 	LEAQ (R9)(R9*2), R11
 	LEAQ (SI)(R9*4), BX
 
-loop60:
+loop126:
 	VMOVUPD    (SI), Y0
 	VMOVUPD    (SI)(R9*1), Y1
 	VMOVUPD    (SI)(R9*2), Y2
@@ -2336,6 +4488,6 @@ loop60:
 	ADDQ       $0x20, SI
 	LEAQ       (DI)(R8*4), DI
 	SUBQ       $0x04, CX
-	JNE        loop60
+	JNE        loop126
 	VZEROUPPER
 	RET

@@ -9,25 +9,50 @@ package kernel
 //go:noescape
 func tile32x1AVX512(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
 
+// tile32x1StreamAVX512 is the tile of 8 rows by 16 columns, see the type set.
+//
+//go:noescape
+func tile32x1StreamAVX512(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
+
 // tile32x2AVX512 is the tile of 8 rows by 32 columns, see the type set.
 //
 //go:noescape
 func tile32x2AVX512(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
+
+// tile32x2StreamAVX512 is the tile of 8 rows by 32 columns, see the type set.
+//
+//go:noescape
+func tile32x2StreamAVX512(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
 
 // tile32x3AVX512 is the tile of 8 rows by 48 columns, see the type set.
 //
 //go:noescape
 func tile32x3AVX512(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
 
+// tile32x3StreamAVX512 is the tile of 8 rows by 48 columns, see the type set.
+//
+//go:noescape
+func tile32x3StreamAVX512(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
+
 // tile32x1AVX2 is the tile of 6 rows by 8 columns, see the type set.
 //
 //go:noescape
 func tile32x1AVX2(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
 
+// tile32x1StreamAVX2 is the tile of 6 rows by 8 columns, see the type set.
+//
+//go:noescape
+func tile32x1StreamAVX2(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
+
 // tile32x2AVX2 is the tile of 6 rows by 16 columns, see the type set.
 //
 //go:noescape
 func tile32x2AVX2(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
+
+// tile32x2StreamAVX2 is the tile of 6 rows by 16 columns, see the type set.
+//
+//go:noescape
+func tile32x2StreamAVX2(k int, a *float32, ars int, acs int, b *float32, brs int, c *float32, crs int, rows int, cols int, alpha float32, beta float32, load bool)
 
 // tile32x2Rows4AVX2 is the tile of 4 rows by 16 columns, see the type set.
 //
@@ -39,25 +64,50 @@ func tile32x2Rows4AVX2(k int, a *float32, ars int, acs int, b *float32, brs int,
 //go:noescape
 func tile64x1AVX512(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
 
+// tile64x1StreamAVX512 is the tile of 8 rows by 8 columns, see the type set.
+//
+//go:noescape
+func tile64x1StreamAVX512(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
+
 // tile64x2AVX512 is the tile of 8 rows by 16 columns, see the type set.
 //
 //go:noescape
 func tile64x2AVX512(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
+
+// tile64x2StreamAVX512 is the tile of 8 rows by 16 columns, see the type set.
+//
+//go:noescape
+func tile64x2StreamAVX512(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
 
 // tile64x3AVX512 is the tile of 8 rows by 24 columns, see the type set.
 //
 //go:noescape
 func tile64x3AVX512(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
 
+// tile64x3StreamAVX512 is the tile of 8 rows by 24 columns, see the type set.
+//
+//go:noescape
+func tile64x3StreamAVX512(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
+
 // tile64x1AVX2 is the tile of 6 rows by 4 columns, see the type set.
 //
 //go:noescape
 func tile64x1AVX2(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
 
+// tile64x1StreamAVX2 is the tile of 6 rows by 4 columns, see the type set.
+//
+//go:noescape
+func tile64x1StreamAVX2(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
+
 // tile64x2AVX2 is the tile of 6 rows by 8 columns, see the type set.
 //
 //go:noescape
 func tile64x2AVX2(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
+
+// tile64x2StreamAVX2 is the tile of 6 rows by 8 columns, see the type set.
+//
+//go:noescape
+func tile64x2StreamAVX2(k int, a *float64, ars int, acs int, b *float64, brs int, c *float64, crs int, rows int, cols int, alpha float64, beta float64, load bool)
 
 // tile64x2Rows4AVX2 is the tile of 4 rows by 8 columns, see the type set.
 //

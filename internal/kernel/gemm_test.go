@@ -154,6 +154,7 @@ var largerShapes = []struct {
 	{"long, few columns", 130, 10, 4200},
 	{"long, tiny", 3, 2, 5000},
 	{"logits", 2000, 10, 128},
+	{"logits from memory", 4200, 20, 130},
 	{"columns in several packings", 33, 4200, 20},
 }
 

@@ -23,8 +23,14 @@ func tile32AVX512(v, k int, a []float32, ars, acs int, b []float32, brs int, c [
 		tile32x1AVX512(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
 	case 2:
 		tile32x2AVX512(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
-	default:
+	case 3:
 		tile32x3AVX512(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	case 1 | stream:
+		tile32x1StreamAVX512(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	case 2 | stream:
+		tile32x2StreamAVX512(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	case 3 | stream:
+		tile32x3StreamAVX512(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
 	}
 }
 
@@ -34,58 +40,66 @@ func tile64AVX512(v, k int, a []float64, ars, acs int, b []float64, brs int, c [
 		tile64x1AVX512(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
 	case 2:
 		tile64x2AVX512(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
-	default:
+	case 3:
 		tile64x3AVX512(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	case 1 | stream:
+		tile64x1StreamAVX512(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	case 2 | stream:
+		tile64x2StreamAVX512(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	case 3 | stream:
+		tile64x3StreamAVX512(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
 	}
 }
 
 // The AVX2 tiles write whole vectors: a tile with fewer columns goes through a buffer.
 
 func tile32AVX2(v, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, crs, rows, cols int, alpha, beta float32, load bool) {
-	if cols < v*8 {
+	switch {
+	case cols < v&^stream*8:
 		edge32AVX2(v, k, a, ars, acs, b, brs, c, crs, rows, cols, alpha, beta, load)
-	} else if v == 1 {
+	case v == 1:
 		tile32x1AVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
-	} else if rows <= 4 {
+	case v == 1|stream:
+		tile32x1StreamAVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	case v == 2|stream:
+		tile32x2StreamAVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	case rows <= 4:
 		tile32x2Rows4AVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
-	} else {
+	default:
 		tile32x2AVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
 	}
 }
 
 func edge32AVX2(v, k int, a []float32, ars, acs int, b []float32, brs int, c []float32, crs, rows, cols int, alpha, beta float32, load bool) {
 	var edge [6 * 16]float32
-	width := v * 8
+	width := v &^ stream * 8
 	copyRows(edge[:], width, c, crs, rows, cols, load)
-	if v == 1 {
-		tile32x1AVX2(k, &a[0], ars, acs, &b[0], brs, &edge[0], width, rows, width, alpha, beta, load)
-	} else {
-		tile32x2AVX2(k, &a[0], ars, acs, &b[0], brs, &edge[0], width, rows, width, alpha, beta, load)
-	}
+	tile32AVX2(v, k, a, ars, acs, b, brs, edge[:], width, rows, width, alpha, beta, load)
 	copyRows(c, crs, edge[:], width, rows, cols, true)
 }
 
 func tile64AVX2(v, k int, a []float64, ars, acs int, b []float64, brs int, c []float64, crs, rows, cols int, alpha, beta float64, load bool) {
-	if cols < v*4 {
+	switch {
+	case cols < v&^stream*4:
 		edge64AVX2(v, k, a, ars, acs, b, brs, c, crs, rows, cols, alpha, beta, load)
-	} else if v == 1 {
+	case v == 1:
 		tile64x1AVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
-	} else if rows <= 4 {
+	case v == 1|stream:
+		tile64x1StreamAVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	case v == 2|stream:
+		tile64x2StreamAVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
+	case rows <= 4:
 		tile64x2Rows4AVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
-	} else {
+	default:
 		tile64x2AVX2(k, &a[0], ars, acs, &b[0], brs, &c[0], crs, rows, cols, alpha, beta, load)
 	}
 }
 
 func edge64AVX2(v, k int, a []float64, ars, acs int, b []float64, brs int, c []float64, crs, rows, cols int, alpha, beta float64, load bool) {
 	var edge [6 * 8]float64
-	width := v * 4
+	width := v &^ stream * 4
 	copyRows(edge[:], width, c, crs, rows, cols, load)
-	if v == 1 {
-		tile64x1AVX2(k, &a[0], ars, acs, &b[0], brs, &edge[0], width, rows, width, alpha, beta, load)
-	} else {
-		tile64x2AVX2(k, &a[0], ars, acs, &b[0], brs, &edge[0], width, rows, width, alpha, beta, load)
-	}
+	tile64AVX2(v, k, a, ars, acs, b, brs, edge[:], width, rows, width, alpha, beta, load)
 	copyRows(c, crs, edge[:], width, rows, cols, true)
 }
 

@@ -11,12 +11,14 @@ import (
 func gemm(g *generator) {
 	for _, double := range []bool{false, true} {
 		for v := 1; v <= 3; v++ {
-			g.tile512(double, v)
+			g.tile512(double, v, false)
+			g.tile512(double, v, true)
 		}
 		for v := 1; v <= 2; v++ {
-			g.tile256(double, 6, v)
+			g.tile256(double, 6, v, false)
+			g.tile256(double, 6, v, true)
 		}
-		g.tile256(double, 4, 2)
+		g.tile256(double, 4, 2, false)
 	}
 	g.packRows(64)
 	g.packRows(128)
@@ -119,11 +121,14 @@ func (g *generator) columnMasks(double bool, v, lanes int) {
 
 // tile512 makes a tile of eight rows by v vectors with column masks. The right operand and C are
 // touched only in valid columns.
-func (g *generator) tile512(double bool, v int) {
+func (g *generator) tile512(double bool, v int, stream bool) {
 	const mr = 8
 	_, size, suffix := typeName(double)
 	lanes := 64 / size
 	name := fmt.Sprintf("tile%sx%dAVX512", suffix, v)
+	if stream {
+		name = fmt.Sprintf("tile%sx%dStreamAVX512", suffix, v)
+	}
 	g.tileHead(name, double, mr, v, lanes, true)
 
 	// Registers 0 to 2 hold the right operand, 4 to 7 the left one, the sums begin at 8.
@@ -136,10 +141,7 @@ func (g *generator) tile512(double bool, v int) {
 	if double {
 		move, moveZ, broadcast, fma, multiply = g.VMOVUPD, g.VMOVUPD_Z, g.VBROADCASTSD, g.VFMADD231PD, g.VMULPD
 	}
-	loop, done := g.label("loop"), g.label("done")
-	g.TESTQ(tileK, tileK)
-	g.JE(ref(done))
-	g.Label(loop)
+	loop := g.beginLoop(stream, mr, 64/size)
 	for q := range v {
 		moveZ(at(tileB, 64*q), masks[q+1], zmm[q])
 	}
@@ -152,9 +154,7 @@ func (g *generator) tile512(double bool, v int) {
 	g.ADDQ(tileACS, tileA)
 	g.ADDQ(tileACS, tileA3)
 	g.ADDQ(tileBRS, tileB)
-	g.DECQ(tileK)
-	g.JNE(ref(loop))
-	g.Label(done)
+	g.endLoop(loop)
 
 	g.Comment("Scale, and add the scaled C if it is wanted.")
 	broadcast(paramAddress(g, "alpha"), zmm[4])
@@ -202,12 +202,15 @@ func paramAddress(g *generator, name string) operand.Mem {
 }
 
 // tile256 makes a tile of six or four rows by v vectors. It reads and writes all its columns.
-func (g *generator) tile256(double bool, mr, v int) {
+func (g *generator) tile256(double bool, mr, v int, stream bool) {
 	_, size, suffix := typeName(double)
 	lanes := 32 / size
 	name := fmt.Sprintf("tile%sx%dAVX2", suffix, v)
 	if mr == 4 {
 		name = fmt.Sprintf("tile%sx%dRows4AVX2", suffix, v)
+	}
+	if stream {
+		name = fmt.Sprintf("tile%sx%dStreamAVX2", suffix, v)
 	}
 	g.tileHead(name, double, mr, v, lanes, false)
 	// Registers 0 and 1 hold the right operand, 2 and 3 the left one, the sums begin at 4.
@@ -216,14 +219,11 @@ func (g *generator) tile256(double bool, mr, v int) {
 	for i := range mr * v {
 		g.VXORPS(ymm[4+i], ymm[4+i], ymm[4+i])
 	}
-	loop, done := g.label("loop"), g.label("done")
 	move, broadcast, fma, multiply := g.VMOVUPS, g.VBROADCASTSS, g.VFMADD231PS, g.VMULPS
 	if double {
 		move, broadcast, fma, multiply = g.VMOVUPD, g.VBROADCASTSD, g.VFMADD231PD, g.VMULPD
 	}
-	g.TESTQ(tileK, tileK)
-	g.JE(ref(done))
-	g.Label(loop)
+	loop := g.beginLoop(stream, mr, 64/size)
 	for q := range v {
 		move(at(tileB, 32*q), ymm[q])
 	}
@@ -236,9 +236,7 @@ func (g *generator) tile256(double bool, mr, v int) {
 	g.ADDQ(tileACS, tileA)
 	g.ADDQ(tileACS, tileA3)
 	g.ADDQ(tileBRS, tileB)
-	g.DECQ(tileK)
-	g.JNE(ref(loop))
-	g.Label(done)
+	g.endLoop(loop)
 	g.Comment("Scale, and add the scaled C if it is wanted.")
 	broadcast(paramAddress(g, "alpha"), ymm[2])
 	broadcast(paramAddress(g, "beta"), ymm[3])
@@ -272,6 +270,57 @@ func (g *generator) tile256(double bool, mr, v int) {
 	g.Label(end)
 	g.VZEROUPPER()
 	g.RET()
+}
+
+// A tileLoop is the loop over the contraction.
+type tileLoop struct {
+	step, line, done string
+	stream           bool
+}
+
+// beginLoop begins it. Where the left operand is a stream of rows from memory, the tile asks, once
+// for each line of its rows, for the same line of the rows after them.
+func (g *generator) beginLoop(stream bool, mr, perLine int) tileLoop {
+	l := tileLoop{g.label("loop"), g.label("line"), g.label("done"), stream}
+	g.TESTQ(tileK, tileK)
+	g.JE(ref(l.done))
+	if stream {
+		g.Label(l.line)
+		// The next row of tiles begins mr rows further on: at six or eight times the distance.
+		if mr == 6 {
+			g.LEAQ(indexed(tileA, tileARS3, 2, 0), tileRows)
+		} else {
+			g.LEAQ(indexed(tileA, tileARS, 8, 0), tileRows)
+		}
+		for i := range mr {
+			g.PREFETCHT0(at(tileRows, 0))
+			if i < mr-1 {
+				g.ADDQ(tileARS, tileRows)
+			}
+		}
+		g.MOVQ(operand.I32(perLine), tileTemp)
+		g.CMPQ(tileTemp, tileK)
+		g.CMOVQGT(tileK, tileTemp)
+		g.SUBQ(tileTemp, tileK)
+	}
+	g.Label(l.step)
+	return l
+}
+
+// endLoop ends it.
+func (g *generator) endLoop(l tileLoop) {
+	if l.stream {
+		g.DECQ(tileTemp)
+		g.JNE(ref(l.step))
+		g.TESTQ(tileK, tileK)
+		g.JNE(ref(l.line))
+		g.Label(l.done)
+		g.Load(g.Param("rows"), tileRows)
+		return
+	}
+	g.DECQ(tileK)
+	g.JNE(ref(l.step))
+	g.Label(l.done)
 }
 
 // prefetch asks for the rows of C, which are wanted when the sums are complete.
