@@ -1,0 +1,3 @@
+package ufm
+
+var ceQuestions []Question

@@ -1,0 +1,3 @@
+package ufm
+
+var fixedQuestions []Question

@@ -1,0 +1,3 @@
+package ufm
+
+var normQuestions []Question

@@ -1,0 +1,3 @@
+package ufm
+
+var palQuestions []Question

@@ -1,0 +1,85 @@
+package ufm
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/collapsar/collapsar/internal/suggest"
+)
+
+// Spec is a question: the name of a problem, and its parameters. Questions lists the names; docs/solve.md tells what
+// each wants and gives. There are no defaults: a missing parameter is an error, and so is an unknown one.
+type Spec struct {
+	Problem string         `json:"problem" yaml:"problem"`
+	Params  map[string]any `json:"params" yaml:"params"`
+}
+
+// Question is a problem that a Spec can name.
+type Question struct {
+	Name   string
+	Words  string // what is asked
+	Params string // names of the parameters, separated by spaces; in brackets those that only some choices have
+
+	answer func(ctx context.Context, p *params, o Options) (*Report, error)
+}
+
+// Questions returns every problem that a Spec can name, in the order of the theory.
+func Questions() []Question {
+	return slices.Concat(ceQuestions, normQuestions, smoothingQuestions, squaredQuestions, pathQuestions, deepQuestions,
+		supconQuestions, palQuestions, imbalanceQuestions, certificateQuestions, flowQuestions, bnReLUQuestions,
+		fixedQuestions, modelQuestions)
+}
+
+// Options say how an answer is found. The zero value is the documented default.
+type Options struct {
+	// Seeds is the number of random starts of a search, 5 where it is 0.
+	Seeds int
+	// Seed is the number of the first start.
+	Seed uint64
+	// Method is that of SolveOptions, or "none", which leaves the search out.
+	Method string
+	// Numeric solves what theory does not cover (too few dimensions for a simplex) instead of refusing it,
+	// and searches however large the problem is.
+	Numeric bool
+}
+
+// Answer finds the question of a spec and answers it. An error says what is wrong with the spec, or is the
+// context's.
+func Answer(ctx context.Context, spec Spec, o Options) (*Report, error) {
+	if spec.Problem == "" {
+		return nil, fmt.Errorf("problem: missing")
+	}
+	var names []string
+	for _, q := range Questions() {
+		if q.Name == spec.Problem {
+			p := &params{values: spec.Params}
+			report, err := q.answer(ctx, p, o)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", q.Name, err)
+			}
+			report.Problem, report.Params = q.Name, p.echo
+			return report, nil
+		}
+		names = append(names, q.Name)
+	}
+	return nil, fmt.Errorf("%s: not a problem%s", spec.Problem, suggest.Hint(spec.Problem, names))
+}
+
+// ReadSpec reads a spec from JSON or YAML.
+func ReadSpec(data []byte) (Spec, error) {
+	var spec Spec
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	d.DisallowUnknownFields()
+	if err := d.Decode(&spec); err != nil {
+		return Spec{}, fmt.Errorf("not a spec: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if d.More() {
+		return Spec{}, fmt.Errorf("not a spec: more follows after the object")
+	}
+	return spec, nil
+}

@@ -1,0 +1,6 @@
+package ufm
+
+var supconQuestions []Question
+
+// Contrast holds the parameters of the supervised contrastive loss.
+type Contrast struct{}
