@@ -21,7 +21,7 @@ func LBFGS(ctx context.Context, p Problem, x []float64, s Settings) Result {
 		slope := dot(direction, r.g)
 		first := 1.0
 		if past.empty() {
-			first = min(1, 1/r.GradientNorm)
+			first = min(1, max(1, norm(r.X))/r.GradientNorm)
 		}
 		if !(slope < 0) { // rounding made it no descent
 			if past.empty() {
