@@ -32,6 +32,7 @@ type Loss struct {
 	Smoothing float64     // CrossEntropy: alpha, targets (1-alpha) e_y + alpha/K
 	Focus     float64     // Focal: gamma
 	Sets      map[int]int // PickAllLabel: how many samples each set of m labels has, by m
+	Classes   int         // PickAllLabel: K
 	Average   bool        // PickAllLabel: divided by the number of labels of the sample
 	Target    float64     // DotRegression: the product of feature and classifier row that is aimed at
 	Contrast  Contrast    // SupervisedContrastive
