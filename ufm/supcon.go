@@ -127,11 +127,11 @@ func (l *supconLoss) eval(z, dz, g, dg []float64) float64 {
 	return total / l.anchors
 }
 
-// A batching is a family of batches of K n samples: how often an anchor sees l samples of its class (itself included) in a
-// batch of m, as shares of all anchors, and the batches themselves where they are not too many to be listed.
+// A batching is a family of batches of K n samples.
 type batching struct {
-	size   int // m
-	shares []float64
+	size   int            // m, samples of a batch
+	least  int            // the smallest number of samples of the anchor's class, itself included, in its batch
+	shares []float64      // shares of the anchors with least, least + 1, ... such samples
 	list   func() [][]int // nil where they are too many
 	words  string
 	joined bool // a sample meets every other one, so that classes have one place
@@ -146,8 +146,7 @@ func (p *params) batching(k, n int) batching {
 	b := batching{size: k * n, joined: true}
 	switch kind {
 	case "full":
-		b.shares = make([]float64, n+1)
-		b.shares[n] = 1
+		b.least, b.shares = n, []float64{1}
 		b.list = func() [][]int { return nil }
 		b.words = "in one batch of all samples"
 	case "all_subsets":
@@ -156,9 +155,13 @@ func (p *params) batching(k, n int) batching {
 			b.size = k * n
 		}
 		// The other m-1 of the batch are drawn from n-1 of the class and K n - n of the others.
-		b.shares = make([]float64, min(n, b.size)+1)
-		for l := 1; l < len(b.shares); l++ {
-			b.shares[l] = math.Exp(logBinomial(n-1, l-1) + logBinomial(k*n-n, b.size-l) - logBinomial(k*n-1, b.size-1))
+		b.least = 1
+		const most = 10_000_000
+		for l := 1; l <= min(n, b.size, most); l++ {
+			b.shares = append(b.shares, math.Exp(logBinomial(n-1, l-1)+logBinomial(k*n-n, b.size-l)-logBinomial(k*n-1, b.size-1)))
+		}
+		if min(n, b.size) > most {
+			o.fail("size", "%d of %d samples of each class, wanted at most %d of either", b.size, n, most)
 		}
 		if logBinomial(k*n, b.size) <= math.Log(mostSubsets) {
 			b.list = func() [][]int { return subsets(k*n, b.size) }
@@ -173,8 +176,7 @@ func (p *params) batching(k, n int) batching {
 		if n%c != 0 {
 			o.fail("per_class", "%d, wanted a divisor of the %d samples of a class", c, n)
 		}
-		b.shares = make([]float64, c+1)
-		b.shares[c] = 1
+		b.least, b.shares = c, []float64{1}
 		b.joined = c == n
 		b.list = func() [][]int {
 			batches := make([][]int, n/c)
@@ -220,8 +222,9 @@ func supcon(ctx context.Context, p *params, o Options) (*Report, error) {
 	// Anchors see l-1 (or l) samples at the similarity of their own class, and m-l at that of the corner opposite.
 	lift := math.Exp(-float64(k) / float64(k-1) * radius * radius / tau)
 	value := 0.0
-	for l, share := range batches.shares {
-		own, others := float64(l), float64(batches.size-l)
+	for i, share := range batches.shares {
+		own := float64(batches.least + i)
+		others := float64(batches.size) - own
 		if !self {
 			own--
 		}
