@@ -30,7 +30,7 @@ type Question struct {
 // Questions returns every problem that a Spec can name, in the order of the theory.
 func Questions() []Question {
 	return slices.Concat(ceQuestions, normQuestions, smoothingQuestions, squaredQuestions, pathQuestions, deepQuestions,
-		supconQuestions, palQuestions, imbalanceQuestions, certificateQuestions, flowQuestions, bnReLUQuestions,
+		supconQuestions, palQuestions, imbalanceQuestions, cureQuestions, certificateQuestions, flowQuestions, bnReLUQuestions,
 		fixedQuestions, modelQuestions)
 }
 
