@@ -23,6 +23,9 @@ type params struct {
 // most is the largest count: two of them multiply without overflow.
 const most = 1_000_000_000
 
+// mostClasses keeps what has a number for each class in memory.
+const mostClasses = 1_000_000
+
 // fail keeps the first error.
 func (p *params) fail(name, format string, args ...any) {
 	if p.parent != nil {
@@ -167,6 +170,10 @@ func (p *params) classes(name string) int {
 	k := p.count(name)
 	if k < 2 {
 		p.fail(name, "%d, wanted at least 2 classes", k)
+		return 2
+	}
+	if k > mostClasses {
+		p.fail(name, "%d, wanted at most %d classes", k, mostClasses)
 		return 2
 	}
 	return k

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/collapsar/collapsar/internal/kernel"
 	"github.com/collapsar/collapsar/internal/optimize"
 	"github.com/collapsar/collapsar/internal/parallel"
 	"github.com/collapsar/collapsar/internal/suggest"
@@ -247,6 +248,27 @@ func search(ctx context.Context, p Problem, o Options) (found *Solution, why str
 	return found, "", err
 }
 
+// searchInto searches the minimum of a problem and adds what it finds to the report, with the certificate and the metrics of
+// collapse at that point.
+func (r *Report) searchInto(ctx context.Context, p Problem, o Options) error {
+	found, why, err := search(ctx, p, o)
+	if err != nil {
+		return err
+	}
+	if r.NotSolved = why; found == nil {
+		return nil
+	}
+	r.Solved = append(found.fields(), found.describe()...)
+	c, err := p.Certify(found.Point)
+	if err != nil {
+		return err
+	}
+	r.Certificate = c.fields()
+	r.Words = append(r.Words, c.Words)
+	r.Metrics, err = p.measure(ctx, found.Point)
+	return err
+}
+
 // fields are those that every solution has.
 func (s *Solution) fields() Fields {
 	best := s.Starts[s.Best]
@@ -266,4 +288,57 @@ func (s *Solution) fields() Fields {
 		f.Add("value_worst_seed", worst)
 	}
 	return f
+}
+
+// describe returns what a solution looks like: norms, logits, cosines. What a problem has not is left out.
+func (s *Solution) describe() Fields {
+	p := &s.Problem
+	var f Fields
+	rows, width := p.LastFeatures(s.Point)
+	if s.W == nil {
+		return Fields{{"H_fro2", kernel.SumSquares64(s.H)}}
+	}
+	k := len(s.W) / width
+	f.Add("W_fro2", kernel.SumSquares64(s.W))
+	f.Add("H_fro2", kernel.SumSquares64(s.H))
+	if p.Loss.Kind == PickAllLabel {
+		return f
+	}
+	means := make([]float64, k*width)
+	at := 0
+	for c, m := range p.Counts {
+		for range m {
+			kernel.Axpy64(means[c*width:(c+1)*width], 1/float64(m), rows[at*width:(at+1)*width])
+			at++
+		}
+	}
+	z := &node{rows: k, cols: k}
+	logits := make([]float64, k*k) // row c: logits of the mean of class c
+	scale := p.Scale
+	if scale == 0 {
+		scale = 1
+	}
+	product(z, means, s.W, logits, scale, 0)
+	own, other, least := 0.0, 0.0, math.Inf(1)
+	for c := range k {
+		for j := range k {
+			v := logits[c*k+j]
+			if s.B != nil {
+				v += s.B[j]
+			}
+			if j == c {
+				own += v / float64(k)
+				continue
+			}
+			other += v / float64(k*(k-1))
+			mine := logits[c*k+c]
+			if s.B != nil {
+				mine += s.B[c]
+			}
+			least = min(least, mine-v)
+		}
+	}
+	rowNorm := func(a []float64) float64 { return math.Sqrt(kernel.SumSquares64(a) / float64(len(a)/width)) }
+	return append(f, Fields{{"gap", own - other}, {"gap_least", least}, {"own_logit", own}, {"other_logit", other},
+		{"w_row_norm", rowNorm(s.W)}, {"h_row_norm", rowNorm(rows)}}...)
 }
