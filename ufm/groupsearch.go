@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/collapsar/collapsar/internal/kernel"
 	"github.com/collapsar/collapsar/internal/linalg"
 	"github.com/collapsar/collapsar/internal/optimize"
 )
@@ -22,7 +23,7 @@ type groupProblem struct {
 	groups []classGroup
 	mu     float64
 	bias   Bias
-	decay  float64 // lambda_b
+	decay  float64 // lambda_b; 0 for a free bias
 }
 
 func (p *groupProblem) size() int {
@@ -253,14 +254,8 @@ func (p *groupProblem) search(ctx context.Context, o Options, radius float64) (*
 		}
 		var r optimize.Result
 		if radius > 0 {
-			sum := 0.0
-			for _, v := range x {
-				sum += v * v
-			}
-			for i := range x {
-				x[i] *= math.Sqrt(2 * radius / sum)
-			}
-			r = optimize.Spheres(ctx, f, x, []int{len(x)}, optimize.Settings{Gradient: 1e-11})
+			r = optimize.LBFGS(ctx, onSphere(f, math.Sqrt(2*radius)), x, optimize.Settings{Gradient: 1e-11})
+			kernel.Scale64(r.X, math.Sqrt(2*radius)/frobenius(r.X))
 		} else {
 			r = optimize.TrustRegion(ctx, f, x, optimize.Settings{Gradient: 1e-12})
 		}
@@ -284,6 +279,20 @@ func (p *groupProblem) search(ctx context.Context, o Options, radius float64) (*
 		}
 	}
 	return s, nil
+}
+
+// onSphere is a function of the direction of x alone: its value at the multiple of x that has the given norm.
+func onSphere(f optimize.Problem, norm float64) optimize.Problem {
+	var y []float64
+	return optimize.Problem{Value: func(x, g []float64) float64 {
+		c := norm / frobenius(x)
+		y = append(y[:0], x...)
+		kernel.Scale64(y, c)
+		value := f.Value(y, g)
+		kernel.Axpy64(g, -kernel.Dot64(g, y)/(norm*norm), y)
+		kernel.Scale64(g, c)
+		return value
+	}}
 }
 
 // optimum is a point in the coordinates of the groups.
