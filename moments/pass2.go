@@ -57,18 +57,28 @@ func (s *Spread) merge(o Spread) {
 }
 
 func newSums(p *Plan) *Sums {
-	inf := math.Inf(1)
-	s := &Sums{
-		Class: make([]ClassSums, len(p.Summary.Classes)+1), Moments: make([]float64, p.size()),
-		Margin: Spread{Min: inf}, CosMargin: Spread{Min: inf}, MinNorm2: inf,
-	}
+	s := &Sums{Class: make([]ClassSums, len(p.Summary.Classes)+1), Moments: make([]float64, p.size())}
 	if p.Weak {
 		s.Weak = make([]float64, p.size())
 	}
 	if p.Levels != nil {
 		s.Levels = make([]LevelSums, len(p.Summary.Classes))
 	}
+	s.reset()
 	return s
+}
+
+// reset empties the sums and keeps their memory.
+func (s *Sums) reset() {
+	inf := math.Inf(1)
+	clear(s.Class)
+	clear(s.Moments)
+	clear(s.Weak)
+	clear(s.Levels)
+	*s = Sums{
+		Class: s.Class, Moments: s.Moments, Weak: s.Weak, Levels: s.Levels, Residuals: s.Residuals[:0],
+		Margin: Spread{Min: inf}, CosMargin: Spread{Min: inf}, MinNorm2: inf,
+	}
 }
 
 // mergeSums adds b to a.
@@ -119,7 +129,7 @@ func NewPass2(p *Plan, first int64) (*Pass2, error) {
 
 // worker accumulates blocks of a plan.
 type worker interface {
-	begin()
+	begin(s *Sums) // a block, into empty sums
 	rows(b *features.Batch)
 	peek() *Sums // of the block so far, a copy
 	end() *Sums
@@ -145,7 +155,7 @@ func (p *Pass2) Add(b *features.Batch) error {
 	}
 	for i := 0; i < b.Rows; {
 		if !p.inside {
-			p.work.begin()
+			p.work.begin(newSums(p.plan))
 			p.inside = true
 		}
 		n := min(b.Rows-i, BlockRows-int(p.next%BlockRows))
@@ -205,7 +215,14 @@ func (p *Plan) Collect(ctx context.Context, split *features.Split, o ScanOptions
 		}
 	}
 	workers := newWorkers(p)
-	err = Scan(ctx, split, o, func() Visitor { return &gatherer{pass: pass, worker: workers()} })
+	var sums spare[*Sums]
+	pass.forest.merge = func(a, b *Sums) *Sums {
+		mergeSums(a, b)
+		b.reset()
+		sums.put(b)
+		return a
+	}
+	err = Scan(ctx, split, o, func() Visitor { return &gatherer{pass: pass, worker: workers(), spare: &sums} })
 	if err != nil {
 		return nil, err
 	}
@@ -215,12 +232,17 @@ func (p *Plan) Collect(ctx context.Context, split *features.Split, o ScanOptions
 type gatherer struct {
 	worker
 	pass  *Pass2
+	spare *spare[*Sums]
 	index int64
 }
 
 func (g *gatherer) Begin(block int) {
 	g.index = int64(block)
-	g.begin()
+	s, ok := g.spare.get()
+	if !ok {
+		s = newSums(g.pass.plan)
+	}
+	g.begin(s)
 }
 func (g *gatherer) Rows(b *features.Batch) { g.rows(b) }
 func (g *gatherer) End()                   { g.pass.forest.add(g.index, g.end()) }
@@ -240,18 +262,18 @@ type rowWorker[T real] struct {
 	block    []T       // t of the block's rows so far (OfScores, OfRows)
 	nearest  []T       // t about the nearest mean (Weak)
 	filled   int       // rows in block
-	matrix   []float64 // t t^T of some rows
-	narrow   []float32 // the same, in float32
+	matrix   []float64 // t t^T of some rows, formed in float64
+	narrow   []float32 // or in float32
 }
 
-func (w *rowWorker[T]) begin() {
+func (w *rowWorker[T]) begin(s *Sums) {
 	if w.class == nil {
 		for i, label := range w.Summary.Classes {
 			w.index.set(label, int32(i))
 		}
 		w.wide = make([]float64, w.d)
 	}
-	w.sums = newSums(w.Plan)
+	w.sums = s
 }
 
 func (w *rowWorker[T]) end() *Sums {
@@ -282,19 +304,19 @@ func (w *rowWorker[T]) flush() {
 func (w *rowWorker[T]) gram(dst []float64, rows []T) {
 	width, n := w.width(), w.filled
 	wide, isWide := any(rows).([]float64)
-	w.matrix = resize(w.matrix, width*width)
 	if narrow, ok := any(rows).([]float32); ok && w.Exact {
 		wide, isWide = make([]float64, len(narrow)), true
 		kernel.Widen(wide, narrow)
 	}
 	if isWide {
+		w.matrix = resize(w.matrix, width*width)
 		kernel.Syrk64(true, width, n, wide, width, w.matrix, width)
+		kernel.Add64(dst, w.matrix)
 	} else {
 		w.narrow = resize(w.narrow, width*width)
 		kernel.Syrk32(true, width, n, any(rows).([]float32), width, w.narrow, width)
-		kernel.Widen(w.matrix, w.narrow)
+		kernel.Axpy32(dst, 1, w.narrow)
 	}
-	kernel.Add64(dst, w.matrix)
 }
 
 func resize[T any](v []T, n int) []T {

@@ -13,7 +13,7 @@ type Levels struct {
 	Inverse []float64 // K x K, what s_c - s_j is multiplied by; 0 on the diagonal
 	Shape   []float64 // K x K, what s_j is multiplied by
 	Scale   []float64 // K, what the residuals kept are multiplied by
-	Kept    int       // how many residuals are kept
+	Kept    int       // how many residuals are to be kept, as many from every class where it has them
 	Seed    uint64    // of the lot
 }
 
@@ -46,23 +46,33 @@ type Residual struct {
 	Row   []float32
 }
 
-// Lots sorts what was drawn and returns those with the smallest keys, by class.
-func (l *Levels) Lots(drawn []Residual) []Residual {
+// Lots sorts what was drawn, by class.
+func Lots(drawn []Residual) []Residual {
 	out := slices.Clone(drawn)
-	slices.SortFunc(out, func(a, b Residual) int { return cmp.Compare(a.Key, b.Key) })
-	out = out[:min(len(out), l.Kept)]
-	slices.SortStableFunc(out, func(a, b Residual) int { return cmp.Compare(a.Class, b.Class) })
+	slices.SortFunc(out, func(a, b Residual) int {
+		return cmp.Or(cmp.Compare(a.Class, b.Class), cmp.Compare(a.Key, b.Key))
+	})
 	return out
 }
 
-// bar is the key below which a residual is kept for now: as many as are wanted, and six standard deviations more.
-func (l *Levels) bar(rows int64) uint64 {
-	want := float64(l.Kept)
-	share := (want + 6*math.Sqrt(want)) / float64(max(rows, 1))
-	if share >= 1 {
-		return math.MaxUint64
+// bars are the keys up to which the residuals of each class are kept: all of them where rows are few, else so many on average.
+func (l *Levels) bars(s *Summary) []uint64 {
+	used := 0
+	for _, ok := range l.Used {
+		if ok {
+			used++
+		}
 	}
-	return uint64(share * 0x1p64)
+	out := make([]uint64, len(l.Used))
+	for c, n := range s.Count {
+		share := float64(l.Kept) / float64(used) / float64(n)
+		if share >= 1 || s.Rows <= int64(l.Kept) {
+			out[c] = math.MaxUint64
+		} else {
+			out[c] = uint64(share * 0x1p64)
+		}
+	}
+	return out
 }
 
 // lot is the key of a row. It depends on the seed and the row alone (Steele, Lea, Flood 2014, the finishing steps of splitmix64).
@@ -79,7 +89,7 @@ type levelBench[T real] struct {
 	used, inverse, shape []T
 	labels               []int // rows of W whose mean is to be taken away; nil if that is zero
 	classes              float64
-	keep                 uint64
+	keep                 []uint64 // K
 }
 
 func newLevelBench[T real](p *Plan) *levelBench[T] {
@@ -87,7 +97,7 @@ func newLevelBench[T real](p *Plan) *levelBench[T] {
 	if l == nil {
 		return nil
 	}
-	b := &levelBench[T]{Levels: l, inverse: convert[T](l.Inverse), shape: convert[T](l.Shape), keep: l.bar(p.Summary.Rows)}
+	b := &levelBench[T]{Levels: l, inverse: convert[T](l.Inverse), shape: convert[T](l.Shape), keep: l.bars(p.Summary)}
 	var labels []int
 	for c, ok := range l.Used {
 		b.used = append(b.used, 0)
@@ -133,6 +143,8 @@ func (w *rowWorker[T]) level(first, i int, s, z []T, y int) {
 	to.UU += float64(u * u)
 	to.PP += float64(p * p)
 	to.Square += square - float64(sum*sum)/l.classes
+	o := float64(own) - sum/l.classes
+	to.OO += float64(o * o)
 	if z != nil {
 		r := float64(z[y])
 		if l.labels != nil {
@@ -142,12 +154,10 @@ func (w *rowWorker[T]) level(first, i int, s, z []T, y int) {
 			}
 			r -= mean / float64(len(l.labels))
 		}
-		o := float64(own) - sum/l.classes
 		to.WW += float64(r * r)
 		to.WO += float64(r * o)
-		to.OO += float64(o * o)
 	}
-	if key := lot(l.Seed, int64(first)+int64(w.source[i])); key <= l.keep {
+	if key := lot(l.Seed, int64(first)+int64(w.source[i])); key <= l.keep[c] {
 		row := make([]float32, w.d)
 		scale := l.Scale[c]
 		for j, v := range w.residual[i*w.d:][:w.d] {

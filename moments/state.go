@@ -80,7 +80,12 @@ func (s *State) Add(b *features.Batch) error {
 		part := rowsOf(b, i, n)
 		s.bad.add(s.open.add(&part, s.next))
 		if s.pivot == nil && len(s.open.classes) > 0 {
-			s.pivot = slices.Clone(s.open.origin[:s.dim])
+			s.pivot = make([]float64, s.dim)
+			if s.open.wide != nil {
+				copy(s.pivot, s.open.wide)
+			} else {
+				kernel.Widen(s.pivot, s.open.narrow[:s.dim])
+			}
 		}
 		i, s.next = i+n, s.next+int64(n)
 		if s.next%BlockRows == 0 {
@@ -124,13 +129,14 @@ func Collect(ctx context.Context, split *features.Split, o ScanOptions) (*State,
 		return nil, err
 	}
 	s := NewShard(split.Dim, pivot, int64(split.Rows))
-	var tables spare
+	var tables spare[*table]
 	s.forest.merge = func(a, b *table) *table {
 		mergeTables(a, b)
+		b.reset()
 		tables.put(b)
 		return a
 	}
-	err = Scan(ctx, split, o, func() Visitor { return &collector{state: s, spare: &tables} })
+	err = Scan(ctx, split, o, func() Visitor { return &collector{state: s, labels: split.Labels, spare: &tables} })
 	s.forest.merge = mergeTables
 	if err != nil {
 		return nil, err
@@ -163,11 +169,13 @@ func firstNonfinite(row []float64) int {
 }
 
 type collector struct {
-	state *State
-	spare *spare
-	block *block
-	index int64
-	bad   Nonfinite
+	state  *State
+	labels []int64 // of the split; nil if it has none
+	spare  *spare[*table]
+	block  *block
+	seen   index
+	index  int64
+	bad    Nonfinite
 }
 
 func (c *collector) Begin(index int) {
@@ -175,6 +183,23 @@ func (c *collector) Begin(index int) {
 		c.block = newBlock(c.state.dim)
 	}
 	c.index, c.bad = int64(index), Nonfinite{}
+	c.block.reserve(c.classes(index * BlockRows))
+}
+
+// classes counts the classes of the block whose first row is given.
+func (c *collector) classes(first int) int {
+	if c.labels == nil {
+		return 1
+	}
+	n := 0
+	for _, label := range c.labels[first:min(first+BlockRows, len(c.labels))] {
+		if _, ok := c.seen.get(label); !ok {
+			c.seen.set(label, 0)
+			n++
+		}
+	}
+	c.seen.reset()
+	return n
 }
 
 func (c *collector) Rows(b *features.Batch) {
@@ -189,7 +214,11 @@ func (c *collector) End() {
 		s.forest.mu.Unlock()
 	}
 	if len(c.block.classes) > 0 {
-		s.forest.add(c.index, c.block.finish(s.pivot, c.spare.get(s.dim)))
+		next, ok := c.spare.get()
+		if !ok {
+			next = newTable(s.dim)
+		}
+		s.forest.add(c.index, c.block.finish(s.pivot, next))
 	}
 }
 
@@ -224,11 +253,11 @@ func (t *table) line(label int64) (i int, isNew bool) {
 	return i, true
 }
 
-// extend lengthens v by a row of n zeros. It grows by doubling, for rows are many and long.
+// extend lengthens v by a row of n zeros. It grows by an eighth: tables are the most of the memory.
 func extend(v []float64, n int) []float64 {
 	old := len(v)
 	if old+n > cap(v) {
-		v = append(make([]float64, 0, 2*old+8*n), v...)
+		v = append(make([]float64, 0, old+old/8+8*n), v...)
 	}
 	v = v[:old+n]
 	clear(v[old:])
@@ -291,29 +320,28 @@ func (t *table) reset() {
 	t.m2, t.square, t.mean, t.unit = t.m2[:0], t.square[:0], t.mean[:0], t.unit[:0]
 }
 
-// spare tables are used again: fresh memory for K x d numbers a block costs as much as filling it.
-type spare struct {
-	mu     sync.Mutex
-	tables []*table
+// A spare keeps sums to be used again: fresh memory for K x d numbers a block costs as much as filling it.
+type spare[T any] struct {
+	mu   sync.Mutex
+	sums []T
 }
 
-func (s *spare) put(t *table) {
-	t.reset()
+func (s *spare[T]) put(v T) {
 	s.mu.Lock()
-	s.tables = append(s.tables, t)
+	s.sums = append(s.sums, v)
 	s.mu.Unlock()
 }
 
-func (s *spare) get(dim int) *table {
+func (s *spare[T]) get() (v T, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := len(s.tables)
+	n := len(s.sums)
 	if n == 0 {
-		return newTable(dim)
+		return v, false
 	}
-	t := s.tables[n-1]
-	s.tables = s.tables[:n-1]
-	return t
+	v = s.sums[n-1]
+	s.sums = s.sums[:n-1]
+	return v, true
 }
 
 // A block accumulates rows about the first row of their class within the block: a point no further from the
@@ -321,23 +349,44 @@ func (s *spare) get(dim int) *table {
 // the sum of x - origin, and m2 that of its squares.
 type block struct {
 	*table
-	origin []float64 // classes x dim
+	narrow []float32 // origins, classes x dim, while all rows are float32
+	wide   []float64 // the same from the first float64 row on
 	row64  []float64
 }
 
 func newBlock(dim int) *block { return &block{table: newTable(dim), row64: make([]float64, dim)} }
 
+// reserve makes room for some classes in an empty block.
+func (b *block) reserve(classes int) {
+	b.mean, b.unit = slices.Grow(b.mean, classes*b.dim), slices.Grow(b.unit, classes*b.dim)
+	if b.wide == nil {
+		b.narrow = slices.Grow(b.narrow, classes*b.dim)
+	}
+}
+
 // add takes rows and returns the ones it left out. first is the index of the first row. Rows without labels are one class.
 func (b *block) add(x *features.Batch, first int64) (bad Nonfinite) {
+	if x.Float64 != nil && b.wide == nil {
+		b.wide = make([]float64, len(b.narrow))
+		kernel.Widen(b.wide, b.narrow)
+		b.narrow = nil
+	}
 	for i := range x.Rows {
 		var square float64
 		var x32 []float32
 		var x64 []float64
-		if x.Float64 != nil {
+		switch {
+		case x.Float64 != nil:
 			x64 = x.Float64[i*b.dim : (i+1)*b.dim]
+		case b.wide != nil:
+			x64 = b.row64
+			kernel.Widen(x64, x.Float32[i*b.dim:(i+1)*b.dim])
+		default:
+			x32 = x.Float32[i*b.dim : (i+1)*b.dim]
+		}
+		if x64 != nil {
 			square = kernel.SumSquares64(x64)
 		} else {
-			x32 = x.Float32[i*b.dim : (i+1)*b.dim]
 			square = kernel.SumSquares32(x32)
 		}
 		if math.IsInf(square, 0) || math.IsNaN(square) {
@@ -354,9 +403,8 @@ func (b *block) add(x *features.Batch, first int64) (bad Nonfinite) {
 		}
 		c, isNew := b.line(label)
 		if isNew {
-			b.origin = extend(b.origin[:c*b.dim], b.dim)
-			copy(b.row(b.origin, c), x64)
-			kernel.Widen(b.row(b.origin, c)[:len(x32)], x32)
+			b.narrow = append(b.narrow, x32...)
+			b.wide = append(b.wide, x64...)
 		}
 		b.count[c]++
 		b.square[c] += square
@@ -366,13 +414,11 @@ func (b *block) add(x *features.Batch, first int64) (bad Nonfinite) {
 		} else {
 			b.zero[c]++
 		}
-		sum, origin, unit := b.row(b.mean, c), b.row(b.origin, c), b.row(b.unit, c)
+		sum, unit := b.row(b.mean, c), b.row(b.unit, c)
 		if x64 != nil {
-			b.m2[c] += kernel.AddDiff64(sum, x64, origin)
-			kernel.Axpy64(unit, scale, x64)
+			b.m2[c] += kernel.AddRow64(sum, unit, scale, x64, b.row(b.wide, c))
 		} else {
-			b.m2[c] += kernel.AddDiff32(sum, x32, origin)
-			kernel.Axpy32(unit, scale, x32)
+			b.m2[c] += kernel.AddRow32(sum, unit, scale, x32, b.narrow[c*b.dim:(c+1)*b.dim])
 		}
 	}
 	return bad
@@ -383,12 +429,16 @@ func (b *block) finish(pivot []float64, next *table) *table {
 	t := b.table
 	for c := range t.classes {
 		n := float64(t.count[c])
-		mean, origin := t.row(t.mean, c), t.row(b.origin, c)
+		mean := t.row(t.mean, c)
 		t.m2[c] = max(0, t.m2[c]-kernel.SumSquares64(mean)/n)
 		kernel.Scale64(mean, 1/n)
-		kernel.Diff64(b.row64, origin, pivot)
+		if b.wide != nil {
+			kernel.Diff64(b.row64, b.row(b.wide, c), pivot)
+		} else {
+			kernel.Diff32To64(b.row64, b.narrow[c*b.dim:(c+1)*b.dim], pivot)
+		}
 		kernel.Add64(mean, b.row64)
 	}
-	b.table = next
+	b.table, b.narrow, b.wide = next, b.narrow[:0], b.wide[:0]
 	return t
 }

@@ -54,7 +54,7 @@ func (s *State) Summary() *Summary {
 
 // copy is the block so far, to be finished while the block goes on.
 func (b *block) copy() *block {
-	return &block{table: b.pick(b.classes), origin: slices.Clone(b.origin), row64: make([]float64, b.dim)}
+	return &block{table: b.pick(b.classes), narrow: slices.Clone(b.narrow), wide: slices.Clone(b.wide), row64: make([]float64, b.dim)}
 }
 
 // Absolute is mu_c: the pivot added back, K x d.

@@ -27,24 +27,24 @@ func sumSquares64(x []float64) float64 {
 	return sumSquaresGo(x)
 }
 
-func addDiff32(sum []float64, x []float32, p []float64) float64 {
+func addRow32(sum, unit []float64, a float64, x []float32, p []float32) float64 {
 	switch level {
 	case levelAVX512:
-		return addDiff32AVX512(unsafe.SliceData(sum), unsafe.SliceData(x), unsafe.SliceData(p), len(x))
+		return addRow32AVX512(unsafe.SliceData(sum), unsafe.SliceData(unit), unsafe.SliceData(x), unsafe.SliceData(p), a, len(x))
 	case levelAVX2:
-		return addDiff32AVX2(unsafe.SliceData(sum), unsafe.SliceData(x), unsafe.SliceData(p), len(x))
+		return addRow32AVX2(unsafe.SliceData(sum), unsafe.SliceData(unit), unsafe.SliceData(x), unsafe.SliceData(p), a, len(x))
 	}
-	return addDiffGo(sum, x, p)
+	return addRowGo(sum, unit, a, x, p)
 }
 
-func addDiff64(sum, x, p []float64) float64 {
+func addRow64(sum, unit []float64, a float64, x, p []float64) float64 {
 	switch level {
 	case levelAVX512:
-		return addDiff64AVX512(unsafe.SliceData(sum), unsafe.SliceData(x), unsafe.SliceData(p), len(x))
+		return addRow64AVX512(unsafe.SliceData(sum), unsafe.SliceData(unit), unsafe.SliceData(x), unsafe.SliceData(p), a, len(x))
 	case levelAVX2:
-		return addDiff64AVX2(unsafe.SliceData(sum), unsafe.SliceData(x), unsafe.SliceData(p), len(x))
+		return addRow64AVX2(unsafe.SliceData(sum), unsafe.SliceData(unit), unsafe.SliceData(x), unsafe.SliceData(p), a, len(x))
 	}
-	return addDiffGo(sum, x, p)
+	return addRowGo(sum, unit, a, x, p)
 }
 
 func axpy32(sum []float64, a float64, x []float32) {

@@ -4,10 +4,14 @@ package kernel
 
 // Without assembly every loop is the portable one.
 
-func sumSquares32(x []float32) float64                             { return sumSquaresGo(x) }
-func sumSquares64(x []float64) float64                             { return sumSquaresGo(x) }
-func addDiff32(sum []float64, x []float32, p []float64) float64    { return addDiffGo(sum, x, p) }
-func addDiff64(sum, x, p []float64) float64                        { return addDiffGo(sum, x, p) }
+func sumSquares32(x []float32) float64 { return sumSquaresGo(x) }
+func sumSquares64(x []float64) float64 { return sumSquaresGo(x) }
+func addRow32(sum, unit []float64, a float64, x, p []float32) float64 {
+	return addRowGo(sum, unit, a, x, p)
+}
+func addRow64(sum, unit []float64, a float64, x, p []float64) float64 {
+	return addRowGo(sum, unit, a, x, p)
+}
 func axpy32(sum []float64, a float64, x []float32)                 { axpyGo(sum, a, x) }
 func axpy64(sum []float64, a float64, x []float64)                 { axpyGo(sum, a, x) }
 func diff32(dst, x []float32, mu []float64) float64                { return diffGo(dst, x, mu) }

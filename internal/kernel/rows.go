@@ -35,24 +35,24 @@ func SumSquares64(x []float64) (sum float64) {
 	return sum + sumSquares64(x)
 }
 
-// AddDiff32 adds x - p to sum and returns the sum of squares of the differences:
+// AddRow32 adds x - p to sum and a multiple of x to unit, and returns the sum of squares of the differences:
 //
-//	for i, v := range x { d := float64(v) - p[i]; sum[i] += d; sq += d * d }
-func AddDiff32(sum []float64, x []float32, p []float64) (sq float64) {
-	sum, p = sum[:len(x)], p[:len(x)]
-	for ; len(x) > piece; sum, x, p = sum[piece:], x[piece:], p[piece:] {
-		sq += addDiff32(sum[:piece], x[:piece], p[:piece])
+//	for i, v := range x { d := float64(v) - float64(p[i]); sum[i] += d; sq += d * d; unit[i] += a * float64(v) }
+func AddRow32(sum, unit []float64, a float64, x, p []float32) (sq float64) {
+	sum, unit, p = sum[:len(x)], unit[:len(x)], p[:len(x)]
+	for ; len(x) > piece; sum, unit, x, p = sum[piece:], unit[piece:], x[piece:], p[piece:] {
+		sq += addRow32(sum[:piece], unit[:piece], a, x[:piece], p[:piece])
 	}
-	return sq + addDiff32(sum, x, p)
+	return sq + addRow32(sum, unit, a, x, p)
 }
 
-// AddDiff64 is [AddDiff32] for float64.
-func AddDiff64(sum, x, p []float64) (sq float64) {
-	sum, p = sum[:len(x)], p[:len(x)]
-	for ; len(x) > piece; sum, x, p = sum[piece:], x[piece:], p[piece:] {
-		sq += addDiff64(sum[:piece], x[:piece], p[:piece])
+// AddRow64 is [AddRow32] for float64.
+func AddRow64(sum, unit []float64, a float64, x, p []float64) (sq float64) {
+	sum, unit, p = sum[:len(x)], unit[:len(x)], p[:len(x)]
+	for ; len(x) > piece; sum, unit, x, p = sum[piece:], unit[piece:], x[piece:], p[piece:] {
+		sq += addRow64(sum[:piece], unit[:piece], a, x[:piece], p[:piece])
 	}
-	return sq + addDiff64(sum, x, p)
+	return sq + addRow64(sum, unit, a, x, p)
 }
 
 // Axpy32 adds a multiple of x to sum:

@@ -81,68 +81,92 @@ end4:
 	VZEROUPPER
 	RET
 
-// func addDiff32AVX512(sum *float64, x *float32, p *float64, n int) float64
+// func addRow32AVX512(sum *float64, unit *float64, x *float32, p *float32, a float64, n int) float64
 // Requires: AVX, AVX512F, BMI2, SSE2
-TEXT ·addDiff32AVX512(SB), NOSPLIT, $0-40
-	MOVQ   sum+0(FP), SI
-	MOVQ   x+8(FP), DI
-	MOVQ   p+16(FP), R8
-	MOVQ   n+24(FP), CX
-	VXORPD X0, X0, X0
-	VXORPD X1, X1, X1
-	VXORPD X2, X2, X2
-	VXORPD X3, X3, X3
+TEXT ·addRow32AVX512(SB), NOSPLIT, $0-56
+	MOVQ         sum+0(FP), SI
+	MOVQ         unit+8(FP), DI
+	MOVQ         x+16(FP), R8
+	MOVQ         p+24(FP), R9
+	MOVQ         n+40(FP), CX
+	VBROADCASTSD a+32(FP), Z12
+	VXORPD       X0, X0, X0
+	VXORPD       X1, X1, X1
+	VXORPD       X2, X2, X2
+	VXORPD       X3, X3, X3
 
 four5:
 	CMPQ        CX, $+32
 	JLT         one6
-	VCVTPS2PD   (DI), Z4
-	VMOVUPD     (R8), Z5
+	VCVTPS2PD   (R8), Z4
+	VCVTPS2PD   (R9), Z5
 	VSUBPD      Z5, Z4, Z4
 	VMOVUPD     (SI), Z5
 	VFMADD231PD Z4, Z4, Z0
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (SI)
-	VCVTPS2PD   32(DI), Z6
-	VMOVUPD     64(R8), Z7
+	VCVTPS2PD   (R8), Z4
+	VMOVUPD     (DI), Z5
+	VFMADD231PD Z4, Z12, Z5
+	VMOVUPD     Z5, (DI)
+	VCVTPS2PD   32(R8), Z6
+	VCVTPS2PD   32(R9), Z7
 	VSUBPD      Z7, Z6, Z6
 	VMOVUPD     64(SI), Z7
 	VFMADD231PD Z6, Z6, Z1
 	VADDPD      Z6, Z7, Z7
 	VMOVUPD     Z7, 64(SI)
-	VCVTPS2PD   64(DI), Z8
-	VMOVUPD     128(R8), Z9
+	VCVTPS2PD   32(R8), Z6
+	VMOVUPD     64(DI), Z7
+	VFMADD231PD Z6, Z12, Z7
+	VMOVUPD     Z7, 64(DI)
+	VCVTPS2PD   64(R8), Z8
+	VCVTPS2PD   64(R9), Z9
 	VSUBPD      Z9, Z8, Z8
 	VMOVUPD     128(SI), Z9
 	VFMADD231PD Z8, Z8, Z2
 	VADDPD      Z8, Z9, Z9
 	VMOVUPD     Z9, 128(SI)
-	VCVTPS2PD   96(DI), Z10
-	VMOVUPD     192(R8), Z11
+	VCVTPS2PD   64(R8), Z8
+	VMOVUPD     128(DI), Z9
+	VFMADD231PD Z8, Z12, Z9
+	VMOVUPD     Z9, 128(DI)
+	VCVTPS2PD   96(R8), Z10
+	VCVTPS2PD   96(R9), Z11
 	VSUBPD      Z11, Z10, Z10
 	VMOVUPD     192(SI), Z11
 	VFMADD231PD Z10, Z10, Z3
 	VADDPD      Z10, Z11, Z11
 	VMOVUPD     Z11, 192(SI)
+	VCVTPS2PD   96(R8), Z10
+	VMOVUPD     192(DI), Z11
+	VFMADD231PD Z10, Z12, Z11
+	VMOVUPD     Z11, 192(DI)
 	ADDQ        $+256, SI
-	ADDQ        $+128, DI
-	ADDQ        $+256, R8
+	ADDQ        $+256, DI
+	ADDQ        $+128, R8
+	ADDQ        $+128, R9
 	SUBQ        $+32, CX
 	JMP         four5
 
 one6:
 	CMPQ        CX, $+8
 	JLT         tail7
-	VCVTPS2PD   (DI), Z4
-	VMOVUPD     (R8), Z5
+	VCVTPS2PD   (R8), Z4
+	VCVTPS2PD   (R9), Z5
 	VSUBPD      Z5, Z4, Z4
 	VMOVUPD     (SI), Z5
 	VFMADD231PD Z4, Z4, Z0
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (SI)
+	VCVTPS2PD   (R8), Z4
+	VMOVUPD     (DI), Z5
+	VFMADD231PD Z4, Z12, Z5
+	VMOVUPD     Z5, (DI)
 	ADDQ        $+64, SI
-	ADDQ        $+32, DI
-	ADDQ        $+64, R8
+	ADDQ        $+64, DI
+	ADDQ        $+32, R8
+	ADDQ        $+32, R9
 	SUBQ        $+8, CX
 	JMP         one6
 
@@ -152,13 +176,17 @@ tail7:
 	MOVQ        $-1, AX
 	BZHIQ       CX, AX, AX
 	KMOVW       AX, K1
-	VCVTPS2PD.Z (DI), K1, Z4
-	VMOVUPD.Z   (R8), K1, Z5
+	VCVTPS2PD.Z (R8), K1, Z4
+	VCVTPS2PD.Z (R9), K1, Z5
 	VSUBPD      Z5, Z4, Z4
 	VMOVUPD.Z   (SI), K1, Z5
 	VFMADD231PD Z4, Z4, Z0
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, K1, (SI)
+	VCVTPS2PD.Z (R8), K1, Z4
+	VMOVUPD.Z   (DI), K1, Z5
+	VFMADD231PD Z4, Z12, Z5
+	VMOVUPD     Z5, K1, (DI)
 
 end8:
 	VADDPD        Z1, Z0, Z0
@@ -170,7 +198,7 @@ end8:
 	VADDPD        X1, X0, X0
 	VUNPCKHPD     X0, X0, X1
 	VADDSD        X1, X0, X0
-	MOVSD         X0, ret+32(FP)
+	MOVSD         X0, ret+48(FP)
 	VZEROUPPER
 	RET
 
@@ -656,68 +684,92 @@ end37:
 	VZEROUPPER
 	RET
 
-// func addDiff64AVX512(sum *float64, x *float64, p *float64, n int) float64
+// func addRow64AVX512(sum *float64, unit *float64, x *float64, p *float64, a float64, n int) float64
 // Requires: AVX, AVX512F, BMI2, SSE2
-TEXT ·addDiff64AVX512(SB), NOSPLIT, $0-40
-	MOVQ   sum+0(FP), SI
-	MOVQ   x+8(FP), DI
-	MOVQ   p+16(FP), R8
-	MOVQ   n+24(FP), CX
-	VXORPD X0, X0, X0
-	VXORPD X1, X1, X1
-	VXORPD X2, X2, X2
-	VXORPD X3, X3, X3
+TEXT ·addRow64AVX512(SB), NOSPLIT, $0-56
+	MOVQ         sum+0(FP), SI
+	MOVQ         unit+8(FP), DI
+	MOVQ         x+16(FP), R8
+	MOVQ         p+24(FP), R9
+	MOVQ         n+40(FP), CX
+	VBROADCASTSD a+32(FP), Z12
+	VXORPD       X0, X0, X0
+	VXORPD       X1, X1, X1
+	VXORPD       X2, X2, X2
+	VXORPD       X3, X3, X3
 
 four38:
 	CMPQ        CX, $+32
 	JLT         one39
-	VMOVUPD     (DI), Z4
-	VMOVUPD     (R8), Z5
+	VMOVUPD     (R8), Z4
+	VMOVUPD     (R9), Z5
 	VSUBPD      Z5, Z4, Z4
 	VMOVUPD     (SI), Z5
 	VFMADD231PD Z4, Z4, Z0
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (SI)
-	VMOVUPD     64(DI), Z6
-	VMOVUPD     64(R8), Z7
+	VMOVUPD     (R8), Z4
+	VMOVUPD     (DI), Z5
+	VFMADD231PD Z4, Z12, Z5
+	VMOVUPD     Z5, (DI)
+	VMOVUPD     64(R8), Z6
+	VMOVUPD     64(R9), Z7
 	VSUBPD      Z7, Z6, Z6
 	VMOVUPD     64(SI), Z7
 	VFMADD231PD Z6, Z6, Z1
 	VADDPD      Z6, Z7, Z7
 	VMOVUPD     Z7, 64(SI)
-	VMOVUPD     128(DI), Z8
-	VMOVUPD     128(R8), Z9
+	VMOVUPD     64(R8), Z6
+	VMOVUPD     64(DI), Z7
+	VFMADD231PD Z6, Z12, Z7
+	VMOVUPD     Z7, 64(DI)
+	VMOVUPD     128(R8), Z8
+	VMOVUPD     128(R9), Z9
 	VSUBPD      Z9, Z8, Z8
 	VMOVUPD     128(SI), Z9
 	VFMADD231PD Z8, Z8, Z2
 	VADDPD      Z8, Z9, Z9
 	VMOVUPD     Z9, 128(SI)
-	VMOVUPD     192(DI), Z10
-	VMOVUPD     192(R8), Z11
+	VMOVUPD     128(R8), Z8
+	VMOVUPD     128(DI), Z9
+	VFMADD231PD Z8, Z12, Z9
+	VMOVUPD     Z9, 128(DI)
+	VMOVUPD     192(R8), Z10
+	VMOVUPD     192(R9), Z11
 	VSUBPD      Z11, Z10, Z10
 	VMOVUPD     192(SI), Z11
 	VFMADD231PD Z10, Z10, Z3
 	VADDPD      Z10, Z11, Z11
 	VMOVUPD     Z11, 192(SI)
+	VMOVUPD     192(R8), Z10
+	VMOVUPD     192(DI), Z11
+	VFMADD231PD Z10, Z12, Z11
+	VMOVUPD     Z11, 192(DI)
 	ADDQ        $+256, SI
 	ADDQ        $+256, DI
 	ADDQ        $+256, R8
+	ADDQ        $+256, R9
 	SUBQ        $+32, CX
 	JMP         four38
 
 one39:
 	CMPQ        CX, $+8
 	JLT         tail40
-	VMOVUPD     (DI), Z4
-	VMOVUPD     (R8), Z5
+	VMOVUPD     (R8), Z4
+	VMOVUPD     (R9), Z5
 	VSUBPD      Z5, Z4, Z4
 	VMOVUPD     (SI), Z5
 	VFMADD231PD Z4, Z4, Z0
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, (SI)
+	VMOVUPD     (R8), Z4
+	VMOVUPD     (DI), Z5
+	VFMADD231PD Z4, Z12, Z5
+	VMOVUPD     Z5, (DI)
 	ADDQ        $+64, SI
 	ADDQ        $+64, DI
 	ADDQ        $+64, R8
+	ADDQ        $+64, R9
 	SUBQ        $+8, CX
 	JMP         one39
 
@@ -727,13 +779,17 @@ tail40:
 	MOVQ        $-1, AX
 	BZHIQ       CX, AX, AX
 	KMOVW       AX, K1
-	VMOVUPD.Z   (DI), K1, Z4
-	VMOVUPD.Z   (R8), K1, Z5
+	VMOVUPD.Z   (R8), K1, Z4
+	VMOVUPD.Z   (R9), K1, Z5
 	VSUBPD      Z5, Z4, Z4
 	VMOVUPD.Z   (SI), K1, Z5
 	VFMADD231PD Z4, Z4, Z0
 	VADDPD      Z4, Z5, Z5
 	VMOVUPD     Z5, K1, (SI)
+	VMOVUPD.Z   (R8), K1, Z4
+	VMOVUPD.Z   (DI), K1, Z5
+	VFMADD231PD Z4, Z12, Z5
+	VMOVUPD     Z5, K1, (DI)
 
 end41:
 	VADDPD        Z1, Z0, Z0
@@ -745,7 +801,7 @@ end41:
 	VADDPD        X1, X0, X0
 	VUNPCKHPD     X0, X0, X1
 	VADDSD        X1, X0, X0
-	MOVSD         X0, ret+32(FP)
+	MOVSD         X0, ret+48(FP)
 	VZEROUPPER
 	RET
 
@@ -2023,68 +2079,92 @@ end94:
 	VZEROUPPER
 	RET
 
-// func addDiff32AVX2(sum *float64, x *float32, p *float64, n int) float64
+// func addRow32AVX2(sum *float64, unit *float64, x *float32, p *float32, a float64, n int) float64
 // Requires: AVX, FMA3, SSE2
-TEXT ·addDiff32AVX2(SB), NOSPLIT, $0-40
-	MOVQ   sum+0(FP), SI
-	MOVQ   x+8(FP), DI
-	MOVQ   p+16(FP), R8
-	MOVQ   n+24(FP), CX
-	VXORPD X0, X0, X0
-	VXORPD X1, X1, X1
-	VXORPD X2, X2, X2
-	VXORPD X3, X3, X3
+TEXT ·addRow32AVX2(SB), NOSPLIT, $0-56
+	MOVQ         sum+0(FP), SI
+	MOVQ         unit+8(FP), DI
+	MOVQ         x+16(FP), R8
+	MOVQ         p+24(FP), R9
+	MOVQ         n+40(FP), CX
+	VBROADCASTSD a+32(FP), Y12
+	VXORPD       X0, X0, X0
+	VXORPD       X1, X1, X1
+	VXORPD       X2, X2, X2
+	VXORPD       X3, X3, X3
 
 four95:
 	CMPQ        CX, $+16
 	JLT         one96
-	VCVTPS2PD   (DI), Y4
-	VMOVUPD     (R8), Y5
+	VCVTPS2PD   (R8), Y4
+	VCVTPS2PD   (R9), Y5
 	VSUBPD      Y5, Y4, Y4
 	VMOVUPD     (SI), Y5
 	VFMADD231PD Y4, Y4, Y0
 	VADDPD      Y4, Y5, Y5
 	VMOVUPD     Y5, (SI)
-	VCVTPS2PD   16(DI), Y6
-	VMOVUPD     32(R8), Y7
+	VCVTPS2PD   (R8), Y4
+	VMOVUPD     (DI), Y5
+	VFMADD231PD Y4, Y12, Y5
+	VMOVUPD     Y5, (DI)
+	VCVTPS2PD   16(R8), Y6
+	VCVTPS2PD   16(R9), Y7
 	VSUBPD      Y7, Y6, Y6
 	VMOVUPD     32(SI), Y7
 	VFMADD231PD Y6, Y6, Y1
 	VADDPD      Y6, Y7, Y7
 	VMOVUPD     Y7, 32(SI)
-	VCVTPS2PD   32(DI), Y8
-	VMOVUPD     64(R8), Y9
+	VCVTPS2PD   16(R8), Y6
+	VMOVUPD     32(DI), Y7
+	VFMADD231PD Y6, Y12, Y7
+	VMOVUPD     Y7, 32(DI)
+	VCVTPS2PD   32(R8), Y8
+	VCVTPS2PD   32(R9), Y9
 	VSUBPD      Y9, Y8, Y8
 	VMOVUPD     64(SI), Y9
 	VFMADD231PD Y8, Y8, Y2
 	VADDPD      Y8, Y9, Y9
 	VMOVUPD     Y9, 64(SI)
-	VCVTPS2PD   48(DI), Y10
-	VMOVUPD     96(R8), Y11
+	VCVTPS2PD   32(R8), Y8
+	VMOVUPD     64(DI), Y9
+	VFMADD231PD Y8, Y12, Y9
+	VMOVUPD     Y9, 64(DI)
+	VCVTPS2PD   48(R8), Y10
+	VCVTPS2PD   48(R9), Y11
 	VSUBPD      Y11, Y10, Y10
 	VMOVUPD     96(SI), Y11
 	VFMADD231PD Y10, Y10, Y3
 	VADDPD      Y10, Y11, Y11
 	VMOVUPD     Y11, 96(SI)
+	VCVTPS2PD   48(R8), Y10
+	VMOVUPD     96(DI), Y11
+	VFMADD231PD Y10, Y12, Y11
+	VMOVUPD     Y11, 96(DI)
 	ADDQ        $+128, SI
-	ADDQ        $+64, DI
-	ADDQ        $+128, R8
+	ADDQ        $+128, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
 	SUBQ        $+16, CX
 	JMP         four95
 
 one96:
 	CMPQ        CX, $+4
 	JLT         tail97
-	VCVTPS2PD   (DI), Y4
-	VMOVUPD     (R8), Y5
+	VCVTPS2PD   (R8), Y4
+	VCVTPS2PD   (R9), Y5
 	VSUBPD      Y5, Y4, Y4
 	VMOVUPD     (SI), Y5
 	VFMADD231PD Y4, Y4, Y0
 	VADDPD      Y4, Y5, Y5
 	VMOVUPD     Y5, (SI)
+	VCVTPS2PD   (R8), Y4
+	VMOVUPD     (DI), Y5
+	VFMADD231PD Y4, Y12, Y5
+	VMOVUPD     Y5, (DI)
 	ADDQ        $+32, SI
-	ADDQ        $+16, DI
-	ADDQ        $+32, R8
+	ADDQ        $+32, DI
+	ADDQ        $+16, R8
+	ADDQ        $+16, R9
 	SUBQ        $+4, CX
 	JMP         one96
 
@@ -2096,14 +2176,20 @@ tail97:
 	LEAQ        mask64<>+0(SB), BX
 	VMOVUPD     (BX)(AX*8), Y13
 	VMOVUPS     16(BX)(AX*4), X14
-	VMASKMOVPS  (DI), X14, X4
+	VMASKMOVPS  (R8), X14, X4
 	VCVTPS2PD   X4, Y4
-	VMASKMOVPD  (R8), Y13, Y5
+	VMASKMOVPS  (R9), X14, X5
+	VCVTPS2PD   X5, Y5
 	VSUBPD      Y5, Y4, Y4
 	VMASKMOVPD  (SI), Y13, Y5
 	VFMADD231PD Y4, Y4, Y0
 	VADDPD      Y4, Y5, Y5
 	VMASKMOVPD  Y5, Y13, (SI)
+	VMASKMOVPS  (R8), X14, X4
+	VCVTPS2PD   X4, Y4
+	VMASKMOVPD  (DI), Y13, Y5
+	VFMADD231PD Y4, Y12, Y5
+	VMASKMOVPD  Y5, Y13, (DI)
 
 end98:
 	VADDPD       Y1, Y0, Y0
@@ -2113,7 +2199,7 @@ end98:
 	VADDPD       X1, X0, X0
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X1, X0, X0
-	MOVSD        X0, ret+32(FP)
+	MOVSD        X0, ret+48(FP)
 	VZEROUPPER
 	RET
 
@@ -2604,68 +2690,92 @@ end127:
 	VZEROUPPER
 	RET
 
-// func addDiff64AVX2(sum *float64, x *float64, p *float64, n int) float64
+// func addRow64AVX2(sum *float64, unit *float64, x *float64, p *float64, a float64, n int) float64
 // Requires: AVX, FMA3, SSE2
-TEXT ·addDiff64AVX2(SB), NOSPLIT, $0-40
-	MOVQ   sum+0(FP), SI
-	MOVQ   x+8(FP), DI
-	MOVQ   p+16(FP), R8
-	MOVQ   n+24(FP), CX
-	VXORPD X0, X0, X0
-	VXORPD X1, X1, X1
-	VXORPD X2, X2, X2
-	VXORPD X3, X3, X3
+TEXT ·addRow64AVX2(SB), NOSPLIT, $0-56
+	MOVQ         sum+0(FP), SI
+	MOVQ         unit+8(FP), DI
+	MOVQ         x+16(FP), R8
+	MOVQ         p+24(FP), R9
+	MOVQ         n+40(FP), CX
+	VBROADCASTSD a+32(FP), Y12
+	VXORPD       X0, X0, X0
+	VXORPD       X1, X1, X1
+	VXORPD       X2, X2, X2
+	VXORPD       X3, X3, X3
 
 four128:
 	CMPQ        CX, $+16
 	JLT         one129
-	VMOVUPD     (DI), Y4
-	VMOVUPD     (R8), Y5
+	VMOVUPD     (R8), Y4
+	VMOVUPD     (R9), Y5
 	VSUBPD      Y5, Y4, Y4
 	VMOVUPD     (SI), Y5
 	VFMADD231PD Y4, Y4, Y0
 	VADDPD      Y4, Y5, Y5
 	VMOVUPD     Y5, (SI)
-	VMOVUPD     32(DI), Y6
-	VMOVUPD     32(R8), Y7
+	VMOVUPD     (R8), Y4
+	VMOVUPD     (DI), Y5
+	VFMADD231PD Y4, Y12, Y5
+	VMOVUPD     Y5, (DI)
+	VMOVUPD     32(R8), Y6
+	VMOVUPD     32(R9), Y7
 	VSUBPD      Y7, Y6, Y6
 	VMOVUPD     32(SI), Y7
 	VFMADD231PD Y6, Y6, Y1
 	VADDPD      Y6, Y7, Y7
 	VMOVUPD     Y7, 32(SI)
-	VMOVUPD     64(DI), Y8
-	VMOVUPD     64(R8), Y9
+	VMOVUPD     32(R8), Y6
+	VMOVUPD     32(DI), Y7
+	VFMADD231PD Y6, Y12, Y7
+	VMOVUPD     Y7, 32(DI)
+	VMOVUPD     64(R8), Y8
+	VMOVUPD     64(R9), Y9
 	VSUBPD      Y9, Y8, Y8
 	VMOVUPD     64(SI), Y9
 	VFMADD231PD Y8, Y8, Y2
 	VADDPD      Y8, Y9, Y9
 	VMOVUPD     Y9, 64(SI)
-	VMOVUPD     96(DI), Y10
-	VMOVUPD     96(R8), Y11
+	VMOVUPD     64(R8), Y8
+	VMOVUPD     64(DI), Y9
+	VFMADD231PD Y8, Y12, Y9
+	VMOVUPD     Y9, 64(DI)
+	VMOVUPD     96(R8), Y10
+	VMOVUPD     96(R9), Y11
 	VSUBPD      Y11, Y10, Y10
 	VMOVUPD     96(SI), Y11
 	VFMADD231PD Y10, Y10, Y3
 	VADDPD      Y10, Y11, Y11
 	VMOVUPD     Y11, 96(SI)
+	VMOVUPD     96(R8), Y10
+	VMOVUPD     96(DI), Y11
+	VFMADD231PD Y10, Y12, Y11
+	VMOVUPD     Y11, 96(DI)
 	ADDQ        $+128, SI
 	ADDQ        $+128, DI
 	ADDQ        $+128, R8
+	ADDQ        $+128, R9
 	SUBQ        $+16, CX
 	JMP         four128
 
 one129:
 	CMPQ        CX, $+4
 	JLT         tail130
-	VMOVUPD     (DI), Y4
-	VMOVUPD     (R8), Y5
+	VMOVUPD     (R8), Y4
+	VMOVUPD     (R9), Y5
 	VSUBPD      Y5, Y4, Y4
 	VMOVUPD     (SI), Y5
 	VFMADD231PD Y4, Y4, Y0
 	VADDPD      Y4, Y5, Y5
 	VMOVUPD     Y5, (SI)
+	VMOVUPD     (R8), Y4
+	VMOVUPD     (DI), Y5
+	VFMADD231PD Y4, Y12, Y5
+	VMOVUPD     Y5, (DI)
 	ADDQ        $+32, SI
 	ADDQ        $+32, DI
 	ADDQ        $+32, R8
+	ADDQ        $+32, R9
 	SUBQ        $+4, CX
 	JMP         one129
 
@@ -2677,13 +2787,17 @@ tail130:
 	LEAQ        mask64<>+0(SB), BX
 	VMOVUPD     (BX)(AX*8), Y13
 	VMOVUPS     16(BX)(AX*4), X14
-	VMASKMOVPD  (DI), Y13, Y4
-	VMASKMOVPD  (R8), Y13, Y5
+	VMASKMOVPD  (R8), Y13, Y4
+	VMASKMOVPD  (R9), Y13, Y5
 	VSUBPD      Y5, Y4, Y4
 	VMASKMOVPD  (SI), Y13, Y5
 	VFMADD231PD Y4, Y4, Y0
 	VADDPD      Y4, Y5, Y5
 	VMASKMOVPD  Y5, Y13, (SI)
+	VMASKMOVPD  (R8), Y13, Y4
+	VMASKMOVPD  (DI), Y13, Y5
+	VFMADD231PD Y4, Y12, Y5
+	VMASKMOVPD  Y5, Y13, (DI)
 
 end131:
 	VADDPD       Y1, Y0, Y0
@@ -2693,7 +2807,7 @@ end131:
 	VADDPD       X1, X0, X0
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X1, X0, X0
-	MOVSD        X0, ret+32(FP)
+	MOVSD        X0, ret+48(FP)
 	VZEROUPPER
 	RET
 

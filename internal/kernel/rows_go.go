@@ -23,13 +23,14 @@ func sumSquaresGo[T float](x []T) float64 {
 	return (s[0] + s[1]) + (s[2] + s[3])
 }
 
-func addDiffGo[T float](sum []float64, x []T, p []float64) float64 {
+func addRowGo[T float](sum, unit []float64, a float64, x, p []T) float64 {
 	var s [4]float64
-	sum, p = sum[:len(x)], p[:len(x)]
+	sum, unit, p = sum[:len(x)], unit[:len(x)], p[:len(x)]
 	for i, v := range x {
-		d := float64(v) - p[i]
+		d := float64(v) - float64(p[i])
 		sum[i] += d
 		s[i&3] += float64(d * d)
+		unit[i] += float64(a * float64(v))
 	}
 	return (s[0] + s[1]) + (s[2] + s[3])
 }

@@ -9,10 +9,10 @@ package kernel
 //go:noescape
 func sumSquares32AVX512(x *float32, n int) float64
 
-// addDiff32AVX512 adds x - p to sum and returns the sum of squares of the differences.
+// addRow32AVX512 adds x - p to sum and a x to unit, and returns the sum of squares of the differences.
 //
 //go:noescape
-func addDiff32AVX512(sum *float64, x *float32, p *float64, n int) float64
+func addRow32AVX512(sum *float64, unit *float64, x *float32, p *float32, a float64, n int) float64
 
 // axpy32AVX512 adds a x to sum.
 //
@@ -54,10 +54,10 @@ func find32AVX512(x *float32, n int, a float32) int
 //go:noescape
 func sumSquares64AVX512(x *float64, n int) float64
 
-// addDiff64AVX512 adds x - p to sum and returns the sum of squares of the differences.
+// addRow64AVX512 adds x - p to sum and a x to unit, and returns the sum of squares of the differences.
 //
 //go:noescape
-func addDiff64AVX512(sum *float64, x *float64, p *float64, n int) float64
+func addRow64AVX512(sum *float64, unit *float64, x *float64, p *float64, a float64, n int) float64
 
 // axpy64AVX512 adds a x to sum.
 //
@@ -134,10 +134,10 @@ func bfloat16AVX512(dst *float32, src *uint16, n int)
 //go:noescape
 func sumSquares32AVX2(x *float32, n int) float64
 
-// addDiff32AVX2 adds x - p to sum and returns the sum of squares of the differences.
+// addRow32AVX2 adds x - p to sum and a x to unit, and returns the sum of squares of the differences.
 //
 //go:noescape
-func addDiff32AVX2(sum *float64, x *float32, p *float64, n int) float64
+func addRow32AVX2(sum *float64, unit *float64, x *float32, p *float32, a float64, n int) float64
 
 // axpy32AVX2 adds a x to sum.
 //
@@ -179,10 +179,10 @@ func find32AVX2(x *float32, n int, a float32) int
 //go:noescape
 func sumSquares64AVX2(x *float64, n int) float64
 
-// addDiff64AVX2 adds x - p to sum and returns the sum of squares of the differences.
+// addRow64AVX2 adds x - p to sum and a x to unit, and returns the sum of squares of the differences.
 //
 //go:noescape
-func addDiff64AVX2(sum *float64, x *float64, p *float64, n int) float64
+func addRow64AVX2(sum *float64, unit *float64, x *float64, p *float64, a float64, n int) float64
 
 // axpy64AVX2 adds a x to sum.
 //

@@ -31,7 +31,7 @@ func closeTo(t *testing.T, what string, got, want, size float64, n int) {
 
 func testRows[T float](t *testing.T, r *rand.Rand, n, shift int,
 	sumSquares func(x []T) float64,
-	addDiff func(sum []float64, x []T, p []float64) float64,
+	addRow func(sum, unit []float64, a float64, x, p []T) float64,
 	axpy func(sum []float64, a float64, x []T),
 	scaledDistance func(x []T, a float64, u []float64) float64,
 	dot func(x []T, y []float64) float64,
@@ -46,23 +46,35 @@ func testRows[T float](t *testing.T, r *rand.Rand, n, shift int,
 	what := func(name string) string { return fmt.Sprintf("%s, length %d, shift %d", name, n, shift) }
 	const a = -1.25
 
-	var sq, dq, sd, dt, size float64
+	var sq, dq, sd, dt, size, terms float64
 	for i, v := range x.s {
 		v := float64(v)
 		sq += v * v
 		dq += (v - y.s[i]) * (v - y.s[i])
 		sd += (a*v - y.s[i]) * (a*v - y.s[i])
+		terms += math.Abs(a*v-y.s[i]) * (math.Abs(a*v) + math.Abs(y.s[i])) // a v is rounded at level "go" alone
 		dt += v * y.s[i]
 		size += math.Abs(v * y.s[i])
 	}
 	closeTo(t, what("sum of squares"), sumSquares(x.s), sq, sq, n)
-	closeTo(t, what("scaled distance"), scaledDistance(x.s, a, y.s), sd, sd, n)
+	closeTo(t, what("scaled distance"), scaledDistance(x.s, a, y.s), sd, terms, n)
 	closeTo(t, what("dot"), dot(x.s, y.s), dt, size, n)
 
-	closeTo(t, what("add differences"), addDiff(sum.s, x.s, y.s), dq, dq, n)
-	for i, v := range sum.s {
-		closeTo(t, what("add differences"), v, before[i]+(float64(x.s[i])-y.s[i]), math.Abs(before[i])+8, 1)
+	p := newGuarded[T](n, shift/2).random(r)
+	unit := newGuarded[float64](n, shift/3+1).random(r)
+	unitBefore := append([]float64(nil), unit.s...)
+	var pq float64
+	for i, v := range x.s {
+		d := float64(v) - float64(p.s[i])
+		pq += d * d
 	}
+	closeTo(t, what("add row"), addRow(sum.s, unit.s, a, x.s, p.s), pq, pq, n)
+	for i, v := range sum.s {
+		closeTo(t, what("add row, sum"), v, before[i]+(float64(x.s[i])-float64(p.s[i])), math.Abs(before[i])+8, 1)
+		closeTo(t, what("add row, unit"), unit.s[i], unitBefore[i]+a*float64(x.s[i]), math.Abs(unitBefore[i])+8, 1)
+	}
+	p.check(t, what("p"))
+	unit.check(t, what("unit"))
 	copy(before, sum.s)
 	axpy(sum.s, a, x.s)
 	for i, v := range sum.s {
@@ -94,8 +106,8 @@ func TestRows(t *testing.T) {
 		r := newRand()
 		for _, n := range lengths() {
 			for shift := range 9 {
-				testRows(t, r, n, shift, SumSquares32, AddDiff32, Axpy32, ScaledDistance32, Dot32, Diff32, Diff32, Diff32To64)
-				testRows(t, r, n, shift, SumSquares64, AddDiff64, Axpy64, ScaledDistance64, Dot64, Diff64, Diff64To32, Diff64)
+				testRows(t, r, n, shift, SumSquares32, AddRow32, Axpy32, ScaledDistance32, Dot32, Diff32, Diff32, Diff32To64)
+				testRows(t, r, n, shift, SumSquares64, AddRow64, Axpy64, ScaledDistance64, Dot64, Diff64, Diff64To32, Diff64)
 				if n > 1000 {
 					break
 				}
@@ -401,8 +413,9 @@ func TestShortCompanionPanicsFirst(t *testing.T) {
 		x[i] = 1
 	}
 	for name, f := range map[string]func(){
-		"AddDiff64, sum": func() { AddDiff64(short[:7:7], x, x) },
-		"AddDiff64, p":   func() { AddDiff64(x, x, short[:7:7]) },
+		"AddRow64, sum":  func() { AddRow64(short[:7:7], x, 1, x, x) },
+		"AddRow64, unit": func() { AddRow64(x, short[:7:7], 1, x, x) },
+		"AddRow64, p":    func() { AddRow64(x, x, 1, x, short[:7:7]) },
 		"Axpy64":         func() { Axpy64(short[:7:7], 1, x) },
 		"Diff64":         func() { Diff64(short[:7:7], x, x) },
 		"Dot64":          func() { Dot64(x, short[:7:7]) },
@@ -430,7 +443,7 @@ func BenchmarkRows(b *testing.B) {
 			f    func()
 		}{
 			{"SumSquares32", func() { SumSquares32(x) }},
-			{"AddDiff32", func() { AddDiff32(sum, x, y) }},
+			{"AddRow32", func() { AddRow32(sum, sum, 1, x, x) }},
 			{"Axpy32", func() { Axpy32(sum, 1, x) }},
 			{"Diff32", func() { Diff32(x, x, y) }},
 			{"ScaledDistance32", func() { ScaledDistance32(x, 1, y) }},

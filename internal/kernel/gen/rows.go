@@ -112,7 +112,7 @@ func (s stream) size() int {
 	return 4
 }
 
-var streamRegisters = []reg.GPPhysical{reg.RSI, reg.RDI, reg.R8}
+var streamRegisters = []reg.GPPhysical{reg.RSI, reg.RDI, reg.R8, reg.R9}
 
 // count is the register that holds the number of elements left.
 var count = reg.RCX
@@ -293,16 +293,20 @@ func (v *vector) rowLoops(double bool) {
 	})
 	v.sum()
 
-	s = v.begin("addDiff"+bits, []stream{{name: "sum", double: true}, {name: "x", double: double}, {name: "p", double: true}}, false, true,
-		"adds x - p to sum and returns the sum of squares of the differences.")
+	s = v.begin("addRow"+bits, []stream{{name: "sum", double: true}, {name: "unit", double: true}, {name: "x", double: double}, {name: "p", double: double}}, true, true,
+		"adds x - p to sum and a x to unit, and returns the sum of squares of the differences.")
 	v.loop(s, func(u, t, t1 int, at func(stream) int, masked bool) {
-		v.load(s[1], at(s[1]), t, masked)
-		v.load(s[2], at(s[2]), t1, masked)
+		v.load(s[2], at(s[2]), t, masked)
+		v.load(s[3], at(s[3]), t1, masked)
 		v.VSUBPD(v.r(t1), v.r(t), v.r(t))
 		v.load(s[0], at(s[0]), t1, masked)
 		v.VFMADD231PD(v.r(t), v.r(t), v.r(u))
 		v.VADDPD(v.r(t), v.r(t1), v.r(t1))
 		v.store(s[0], at(s[0]), t1, masked)
+		v.load(s[2], at(s[2]), t, masked)
+		v.load(s[1], at(s[1]), t1, masked)
+		v.VFMADD231PD(v.r(t), v.r(regA), v.r(t1))
+		v.store(s[1], at(s[1]), t1, masked)
 	})
 	v.sum()
 
