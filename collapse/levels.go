@@ -13,16 +13,6 @@ import (
 	"github.com/collapsar/collapsar/moments"
 )
 
-// lots is how many residuals stand for all where fourth-order sums are estimated: as many as small data sets
-// give for little, and in large ones enough for 25,000 pairs of one class.
-func (s *sample) lots() int {
-	const most, least = 2048, 512
-	if s.n*float64(s.d) <= 1<<23 {
-		return most
-	}
-	return min(most, max(least, int(225*math.Sqrt(float64(s.k)))))
-}
-
 // A layout is the class means that the levels are measured against, less the noise that they carry: those of the classes
 // with two rows or more, since the others say nothing about it. Matrices are over these classes.
 type layout struct {
@@ -34,6 +24,7 @@ type layout struct {
 	bare   []float64 // gram less the noise
 	norm   float64   // |bare|_F
 	trace  float64   // of bare
+	reach  float64   // length of a mean, root mean square
 	plan   *moments.Levels
 }
 
@@ -94,7 +85,9 @@ func (s *sample) layout() *layout {
 	l.norm = norm(l.bare)
 	for a := range k {
 		l.trace += l.bare[a*k+a]
+		l.reach += l.gram[a*k+a] / float64(k)
 	}
+	l.reach = math.Sqrt(l.reach)
 	l.plan = s.levelPlan(l)
 	return l
 }
@@ -143,83 +136,11 @@ func (s *sample) levelPlan(l *layout) *moments.Levels {
 	return p
 }
 
-// fourth are traces of products of covariances, averaged over classes, and their standard errors.
-type fourth struct {
-	same, other     float64 // tr Sigma_c^2, tr Sigma_c Sigma_j
-	errSame, errOth float64
-}
-
-// fourth estimates them from the inner products of residuals drawn by lot. Those of one class depend on
-// each other through their mean; that is corrected for.
-func (s *sample) fourth(l *layout) (f fourth) {
-	lots := l.plan.Lots(s.pass.Residuals)
-	m := len(lots)
-	if m < 2 {
-		return f
-	}
-	d := s.d
-	rows, inner := make([]float32, m*d), make([]float32, m*m)
-	class := make([]int, m) // in the layout
-	for i, r := range lots {
-		copy(rows[i*d:], r.Row)
-		class[i], _ = slices.BinarySearch(l.used, int(r.Class))
-	}
-	kernel.Syrk32(false, m, d, rows, d, inner, m)
-	unit := mean(l.tau)
-	begin, end := make([]int, m), make([]int, m) // of the rows of the same class
-	for i := range lots {
-		if i > 0 && class[i] == class[i-1] {
-			begin[i] = begin[i-1]
-		} else {
-			begin[i] = i
-		}
-	}
-	for i := m - 1; i >= 0; i-- {
-		end[i] = i + 1
-		if i+1 < m && class[i] == class[i+1] {
-			end[i] = end[i+1]
-		}
-	}
-	same, other := make([]float64, m), make([]float64, m)
-	parallel.For((m+63)/64, func(_, part int) {
-		for i := 64 * part; i < min(m, 64*part+64); i++ {
-			row := inner[i*m : (i+1)*m]
-			same[i] = kernel.SumSquares32(row[begin[i]:i]) + kernel.SumSquares32(row[i+1:end[i]])
-			other[i] = kernel.SumSquares32(row[:begin[i]]) + kernel.SumSquares32(row[end[i]:])
-		}
-	})
-	average := func(sums []float64, pairs func(i int) int, less func(i int) float64) (v, se float64, ok bool) {
-		var total, count float64
-		var means []float64
-		for i, x := range sums {
-			if n := float64(pairs(i)); n > 0 {
-				x = x*unit*unit - n*less(i)
-				total, count = total+x, count+n
-				means = append(means, x/n)
-			}
-		}
-		if count == 0 {
-			return 0, 0, false
-		}
-		return total / count, 2 * deviation(means) / math.Sqrt(float64(len(means))), true
-	}
-	var ok bool
-	f.other, f.errOth, _ = average(other, func(i int) int { return m - (end[i] - begin[i]) }, func(int) float64 { return 0 })
-	f.same, f.errSame, ok = average(same, func(i int) int { return end[i] - begin[i] - 1 }, func(i int) float64 {
-		v := l.tau[class[i]] / (l.n[class[i]] - 1)
-		return v * v
-	})
-	if !ok {
-		f.same, f.errSame = f.other, f.errOth
-	}
-	return f
-}
-
 // sums are those of class a of the layout.
 func (s *sample) levelSums(l *layout, a int) *moments.LevelSums { return &s.pass.Levels[l.used[a]] }
 
 // variability measures how far samples stray towards other classes, as a part of the distance.
-func (s *sample) variabilityLevel(l *layout, f fourth, z float64) (v Level) {
+func (s *sample) variabilityLevel(l *layout, w *draw, f fourth) (v Level) {
 	k := l.k()
 	v.Null = finite(math.Sqrt((l.harmonic() - 1) / (2 * float64(s.d))))
 	share, worst, at, hidden := 0.0, math.Inf(-1), 0, false
@@ -249,10 +170,8 @@ func (s *sample) variabilityLevel(l *layout, f fourth, z float64) (v Level) {
 		a, b := at/k, at%k
 		v.Worst = []int64{s.sum.Classes[l.used[min(a, b)]], s.sum.Classes[l.used[max(a, b)]]}
 		noise := l.noise(a) + l.noise(b)
-		if f.same > 0 {
-			own := func(c int) float64 { // sqrt(2 tr Sigma_c^2) / n_c, as the others' goes with their variance
-				return math.Sqrt(2*f.same/mean2(l.tau)) * l.noise(c)
-			}
+		if f.same.value > 0 {
+			own := func(c int) float64 { return math.Sqrt(2*f.trace(l, c, c)) / l.n[c] }
 			apart = max(l.clean[at], 0) + 2*(own(a)+own(b))
 		}
 		if apart > 0 && noise > 0 {
@@ -268,22 +187,27 @@ func (s *sample) variabilityLevel(l *layout, f fourth, z float64) (v Level) {
 		return v
 	}
 	v.Floor = finite(s.rounding() * math.Sqrt(inverse))
-	var square, error2, spread, lots float64
+	var raw, less, lots, quadratic float64
 	for a := range k {
-		p := s.levelSums(l, a)
-		n, less, inv4 := l.n[a], 0.0, 0.0
+		n := l.n[a]
+		var noise, off, swing float64 // tr(Sigma_c S)/D^2, its error, and how it swings with the means that were drawn
 		for b := range k {
 			if a != b {
-				w := 1 / (l.clean[a*k+b] * l.clean[a*k+b]) / float64(k-1)
-				inv4 += w
-				less += w * (f.same/n + f.other/l.n[b])
+				weight := 1 / (l.clean[a*k+b] * l.clean[a*k+b]) / float64(k-1)
+				own, others := weight*l.tau[a]*l.tau[a], weight*l.tau[a]*l.tau[b]
+				noise += own*f.same.value/n + others*f.other.value/l.n[b]
+				off += math.Hypot(own*f.same.err, others*f.other.err) / n
+				swing += (own*f.same.dev + others*f.other.dev) / n
 			}
 		}
-		bessel := n / (n - 1)
-		q := p.Q / n
-		square += (bessel*q - less) / float64(k)
-		lots += inv4 / n / float64(k)
+		raw += n / (n - 1) * s.levelSums(l, a).Q / n / float64(k)
+		less += noise / float64(k)
+		lots += off / float64(k)
+		quadratic += swing * swing / float64(k*(k-1))
 	}
+	curve := w.curvature(l, f)
+	square := raw - less - curve.value
+	var linear spread
 	for a := range k {
 		p := s.levelSums(l, a)
 		n := l.n[a]
@@ -292,20 +216,14 @@ func (s *sample) variabilityLevel(l *layout, f fourth, z float64) (v Level) {
 		varQ := (p.QQ/n - q*q) * bessel * bessel * bessel
 		cov := (p.QU/n - q*u) * bessel * bessel
 		varU := (p.UU/n - u*u) * bessel
-		part := (varQ - 8*square*cov + 16*square*square*varU) / n
-		error2 += part
-		spread += part * part / (n - 1)
+		linear.add((varQ-8*square*cov+16*square*square*varU)/n, n-1)
 	}
-	// Degrees of freedom by Welch and Satterthwaite; half of them, for squares have heavier tails than what they are squares of.
-	if spread > 0 {
-		z = student(s.opts.Confidence, max(error2*error2/spread/2, 1))
-	}
-	error2 /= float64(k * k)
-	lots *= math.Hypot(f.errSame, f.errOth)
-	se := math.Sqrt(max(error2+lots*lots, 0))
-	if square <= 0 {
-		v.Low, v.High = finite(0), finite(math.Sqrt(z*se))
-		if share > 1e-6 {
+	// Half the degrees of freedom, for squares have heavier tails than what they are squares of.
+	z := linear.student(s.opts.Confidence, 0.5)
+	se := math.Sqrt(max(linear.sum/float64(k*k)+lots*lots+curve.err*curve.err+quadratic, 0))
+	if hidden := share > 1e-6; square <= 0 || hidden && math.Abs(curve.value) > raw/4 {
+		v.Low, v.High = finite(0), finite(math.Sqrt(max(square, 0)+z*se))
+		if hidden {
 			v.Reason = "the noise of the means hides it"
 			v.Needed = samples(math.Ceil(4 * l.harmonic()))
 		} else {
@@ -314,14 +232,32 @@ func (s *sample) variabilityLevel(l *layout, f fourth, z float64) (v Level) {
 		return v
 	}
 	root := math.Sqrt(square)
-	half := z * se / (2 * square)
-	v.Value, v.Low, v.High, v.SE = finite(root), finite(root*math.Exp(-half)), finite(root*math.Exp(half)), finite(se/(2*root))
-	v.approximate = share > 0.2
+	relative := se / square
+	half := z * relative / 2
+	v.Value, v.Low, v.High, v.SE = finite(root*unroot(relative)), finite(root*math.Exp(-half)), finite(root*math.Exp(half)), finite(root*relative/2)
+	v.approximate = max(share, less/raw) > 0.2
 	return v
 }
 
-// mean2 is the mean square.
-func mean2(v []float64) float64 { return kernel.SumSquares64(v) / float64(len(v)) }
+// unroot takes away what a root is low by on average, for a square with a relative standard error: 1/8 of that error's square.
+func unroot(relative float64) float64 { return 1 + min(relative*relative, 1)/8 }
+
+// A spread is a variance that is the sum of estimated ones.
+type spread struct{ sum, squares float64 }
+
+// add counts a variance from a class with so many degrees of freedom.
+func (s *spread) add(part, degrees float64) {
+	s.sum += part
+	s.squares += part * part / degrees
+}
+
+// student is the quantile of Student's distribution, with the degrees of freedom that Welch and Satterthwaite give, or a part of them.
+func (s *spread) student(confidence, part float64) float64 {
+	if s.squares <= 0 {
+		return student(confidence, 1e9)
+	}
+	return student(confidence, max(part*s.sum*s.sum/s.squares, 1))
+}
 
 // rounding is the error of a feature that its data type leaves, root mean square.
 func (s *sample) rounding() float64 {
@@ -344,7 +280,7 @@ func (s *sample) rounding() float64 {
 }
 
 // simplexLevel measures how far the Gram matrix of the means is from a simplex's.
-func (s *sample) simplexLevel(l *layout, z float64) (v Level) {
+func (s *sample) simplexLevel(l *layout, f fourth) (v Level) {
 	k := l.k()
 	v.Bound = finite(0)
 	if k == 2 {
@@ -359,37 +295,57 @@ func (s *sample) simplexLevel(l *layout, z float64) (v Level) {
 		v.Low, v.Reason = finite(0), "the class means coincide"
 		return v
 	}
-	root := math.Sqrt(float64(k - 1))
-	cos := l.trace / (l.norm * root)
-	var error2, floor2 float64
+	v.Plain = finite(plain)
+	// With unit e along a simplex's Gram matrix, G = a e + R: D follows from |R|^2/a^2. The noise of the means adds to |R|^2
+	// the linear part L = M N' + N M' and the quadratic Q = N N' - diag(tau/n), centred, each less its part along e.
+	ks := float64(k)
+	less, part := 1-1/ks, 1-1/(ks-1)
+	var error2 spread
+	var linear, quadratic, total, alongError2 float64
+	for b := range k {
+		total += l.noise(b)
+	}
 	for a := range k {
 		p, n := s.levelSums(l, a), l.n[a]
 		bessel := n / (n - 1)
-		error2 += p.PP / n * bessel / n
-		floor2 += 2 * p.Square / n * bessel / n
+		error2.add(p.PP/n*bessel/n, n-1)
+		own, others := l.noise(a)*l.tau[a]*f.same.value, (total-l.noise(a))*l.tau[a]*f.other.value
+		trace := p.Square/n*bessel - less*(own+others)          // tr M Sigma_c M'
+		along := p.OO/n*bessel - less*less*own - others/(ks*ks) // m_c' Sigma_c m_c
+		linear += 2 / n * (less*trace + (2*part-1)*along)
+		alongError2 += (4*along/n + less*less*2*f.trace(l, a, a)/(n*(n-1)) + 2*others/n/(ks*ks)) / (ks - 1)
+		quadratic += others/n*(1/(ks*ks)+less*less-2/(ks*ks*(ks-1))) + 2*f.trace(l, a, a)/(n*(n-1))*less*less*part
 	}
-	floor2 /= l.norm * l.norm
-	middle := 2 - 2*cos - floor2
-	free := max(float64(k*(k-1))/2-1, 1)
-	half := z * math.Sqrt(4*error2+2*floor2*floor2/free)
-	v.set(middle, half)
-	if d := 2 - 2*cos; d > 0 {
-		v.SE = finite(math.Sqrt(error2 / d))
+	along := l.trace / math.Sqrt(ks-1)
+	if !(along > 2*math.Sqrt(max(alongError2, 0))) {
+		v.Low, v.Reason = finite(0), "too few samples a class to tell the means apart"
+		return v
 	}
-	v.Plain, v.Floor = finite(plain), finite(math.Sqrt(floor2))
+	noise := max(linear+quadratic, 0) / (along * along)
+	rest := l.norm*l.norm/(along*along) - 1 - noise // |R|^2/a^2
+	cos := 1 / math.Sqrt(max(1+rest, 1e-3))
+	middle := 2 - 2*cos
+	slope := math.Pow(min(cos, 1), 3) // of D^2 by |R|^2/a^2
+	z := error2.student(s.opts.Confidence, 1)
+	free := max(ks*(ks-1)/2-1, 1)
+	v.set(middle, z*math.Sqrt(4*error2.sum+2*noise*noise*slope*slope/free))
+	if middle > 0 {
+		v.SE = finite(math.Sqrt(error2.sum / middle))
+	}
+	v.Floor = finite(math.Sqrt(noise) * along / l.norm)
 	return v
 }
 
 // set takes value and limits from those of the square.
 func (v *Level) set(middle, half float64) {
-	v.Value, v.Low, v.High = finite(root(middle)), finite(root(middle-half)), finite(root(middle+half))
+	v.Value, v.Low, v.High = finite(root(middle)), finite(root(middle-half)), finite(root(min(middle+half, 4)))
 	v.middle, v.half = middle, half
 }
 
 func root(v float64) float64 { return math.Sqrt(max(v, 0)) }
 
 // dualityLevel measures how far classifier and means are from each other.
-func (s *sample) dualityLevel(l *layout, f fourth, z float64) (v Level) {
+func (s *sample) dualityLevel(l *layout, f fourth) (v Level) {
 	k, d := l.k(), s.d
 	v.Null = finite(math.Sqrt2)
 	v.NullLow = finite(root(2 - 2*2.33/math.Sqrt(float64(k-1)*float64(d))))
@@ -399,12 +355,11 @@ func (s *sample) dualityLevel(l *layout, f fourth, z float64) (v Level) {
 	}
 	removeMean(w, k, d)
 	size := norm(w)
-	square, noise, cross, counts := 0.0, 0.0, 0.0, 0.0
+	square, noise, cross := 0.0, 0.0, 0.0
 	for a, c := range l.used {
 		square += l.gram[a*k+a]
 		noise += l.noise(a) * (1 - 1/float64(k))
 		cross += kernel.Dot64(w[a*d:(a+1)*d], s.means.Row(c))
-		counts += 1 / (l.n[a] * l.n[a])
 	}
 	switch {
 	case size == 0:
@@ -423,14 +378,21 @@ func (s *sample) dualityLevel(l *layout, f fourth, z float64) (v Level) {
 	alpha := 1 / (size * math.Sqrt(square))
 	cos := cross * alpha
 	beta := cos / square
-	error2 := 0.0
+	var error2 spread
+	var both, twice, fourths float64 // covariance of <W, M>/|W| and |M|^2, variance of |M|^2
 	for a := range k {
 		p, n := s.levelSums(l, a), l.n[a]
-		error2 += max(0, alpha*alpha*p.WW-2*alpha*beta*p.WO+beta*beta*p.OO) / n / (n - 1)
+		error2.add(max(0, alpha*alpha*p.WW-2*alpha*beta*p.WO+beta*beta*p.OO)/n/(n-1), n-1)
+		own := f.trace(l, a, a) / (n * n)
+		both += 2 * p.WO / n / (n - 1) / size
+		twice += 4*(p.OO/n/(n-1)-own) + 2*own
+		fourths += own
 	}
-	v.set(2-2*cos, z*math.Sqrt(4*error2+2*f.same*counts/(square*square)))
+	cos *= 1 + both*size/(2*cross*square) - 3*twice/(8*square*square) // second order
+	z := error2.student(s.opts.Confidence, 1)
+	v.set(2-2*cos, z*math.Sqrt(4*error2.sum+2*fourths/(square*square)))
 	if cos < 1 {
-		v.SE = finite(math.Sqrt(error2 / (2 - 2*cos)))
+		v.SE = finite(math.Sqrt(error2.sum / (2 - 2*cos)))
 	}
 	v.Floor = finite(math.Sqrt(noise / square))
 	return v

@@ -209,10 +209,11 @@ func (s *sample) verdict() *Verdict {
 		}
 	default:
 		m := s.layoutOf
-		f := s.fourth(m)
-		l.Variability = s.variabilityLevel(m, f, z)
+		w := s.draw(m)
+		f := w.fourth(m)
+		l.Variability = s.variabilityLevel(m, w, f)
 		l.Variability.judgeVariability(alpha, m.harmonic(), float64(s.d))
-		l.Simplex = s.simplexLevel(m, z)
+		l.Simplex = s.simplexLevel(m, f)
 		switch k := m.k(); {
 		case k == 2:
 			l.Simplex.Verdict, l.Simplex.Reason = Vacuous, "two class means are always a simplex"
@@ -223,7 +224,7 @@ func (s *sample) verdict() *Verdict {
 			l.Simplex.judgeSquare(alpha, m.harmonic())
 		}
 		if s.class != nil {
-			l.Duality = s.dualityLevel(m, f, z)
+			l.Duality = s.dualityLevel(m, f)
 			l.Duality.judgeSquare(alpha, m.harmonic())
 		}
 	}

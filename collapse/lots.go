@@ -1,0 +1,255 @@
+package collapse
+
+import (
+	"math"
+	"slices"
+
+	"github.com/collapsar/collapsar/internal/kernel"
+	"github.com/collapsar/collapsar/internal/parallel"
+	"github.com/collapsar/collapsar/moments"
+)
+
+// lots is how many residuals stand for all where sums of fourth order are estimated: as many as small data sets
+// give for little, and in large ones enough for 25,000 pairs of one class.
+func (s *sample) lots() int {
+	const most, least = 2048, 512
+	if s.n*float64(s.d) <= 1<<23 {
+		return most
+	}
+	return min(most, max(least, int(225*math.Sqrt(float64(s.k)))))
+}
+
+// A draw is residuals drawn by lot, as many of every class, and their products. They are scaled to unit length on average, and
+// to the covariance of their class (by n/(n-1)).
+type draw struct {
+	k, m       int
+	class      []int     // m, in the layout
+	begin, end []int     // m, the residuals of the same class
+	inner      []float32 // m x m, r_i.r_j, 0 on the diagonal
+	scores     []float64 // m x k, r_i.m_j
+	toward     []float32 // m x k, t_ij = r_i.(m_c - m_j)/delta~_cj^2
+	unit       float64   // square of the length that rows were divided by
+}
+
+// draw prepares what was drawn; it is nil where that is too little.
+func (s *sample) draw(l *layout) *draw {
+	drawn := moments.Lots(s.pass.Residuals)
+	k, d, m := l.k(), s.d, len(drawn)
+	unit := mean(l.tau)
+	if m < 2 || unit == 0 || l.reach == 0 {
+		return nil
+	}
+	w := &draw{
+		k: k, m: m, unit: unit, class: make([]int, m), begin: make([]int, m), end: make([]int, m),
+		inner: make([]float32, m*m), scores: make([]float64, m*k), toward: make([]float32, m*k),
+	}
+	rows, means, scores := make([]float32, m*d), make([]float32, k*d), make([]float32, m*k)
+	for i, r := range drawn {
+		copy(rows[i*d:], r.Row)
+		w.class[i], _ = slices.BinarySearch(l.used, int(r.Class))
+		w.begin[i] = i
+		if i > 0 && w.class[i] == w.class[i-1] {
+			w.begin[i] = w.begin[i-1]
+		}
+	}
+	for i := m - 1; i >= 0; i-- {
+		w.end[i] = i + 1
+		if i+1 < m && w.class[i] == w.class[i+1] {
+			w.end[i] = w.end[i+1]
+		}
+	}
+	row := make([]float64, d)
+	for a, c := range l.used {
+		copy(row, s.means.Row(c))
+		kernel.Scale64(row, 1/l.reach)
+		kernel.Narrow(means[a*d:(a+1)*d], row)
+	}
+	kernel.Syrk32(false, m, d, rows, d, w.inner, m)
+	for i := range m {
+		w.inner[i*m+i] = 0
+	}
+	kernel.Gemm32(false, true, m, k, d, 1, rows, d, means, d, 0, scores, k)
+	size := math.Sqrt(unit) * l.reach
+	for i, c := range w.class {
+		own := float64(scores[i*k+c])
+		for j := range k {
+			v := float64(scores[i*k+j])
+			w.scores[i*k+j] = v * l.reach
+			if gap := l.clean[c*k+j]; gap > 0 {
+				w.toward[i*k+j] = float32((own - v) * size / gap)
+			}
+		}
+	}
+	return w
+}
+
+// of are the lots of the class of lot i.
+func (w *draw) of(i int) float64 { return float64(w.end[i] - w.begin[i]) }
+
+// An estimate has a standard error, and comes from numbers with a standard deviation.
+type estimate struct{ value, err, dev float64 }
+
+// classMean averages sums over lots: those of a class by their number of pairs, then the classes. What
+// each lot adds is taken to be independent of the others, so that each pair counts in two.
+func (w *draw) classMean(sums []float64, pairs func(i int) float64) (e estimate, ok bool) {
+	var means, each []float64
+	for i := 0; i < w.m; i = w.end[i] {
+		total, count := 0.0, 0.0
+		for j := i; j < w.end[i]; j++ {
+			if n := pairs(j); n > 0 {
+				total, count = total+sums[j], count+n
+				each = append(each, sums[j]/n)
+			}
+		}
+		if count > 0 {
+			means = append(means, total/count)
+		}
+	}
+	if means == nil {
+		return e, false
+	}
+	dev := deviation(each)
+	return estimate{mean(means), 2 * dev / math.Sqrt(float64(len(each))), dev}, true
+}
+
+func (w *draw) samePairs(i int) float64  { return w.of(i) - 1 }
+func (w *draw) otherPairs(i int) float64 { return float64(w.m) - w.of(i) }
+
+// fourth are tr(Sigma_c Sigma_j)/(tau_c tau_j) over the classes, for j = c and for others: the inverse of the number of
+// directions that the noise has.
+type fourth struct{ same, other estimate }
+
+// trace is tr(Sigma_c Sigma_j).
+func (f fourth) trace(l *layout, c, j int) float64 {
+	if c == j {
+		return f.same.value * l.tau[c] * l.tau[c]
+	}
+	return f.other.value * l.tau[c] * l.tau[j]
+}
+
+// fourth estimates them from the inner products of residuals. Those of one class depend on each other through
+// their mean, with correlation kappa = -1/(n-1); for normal noise and tau from the same residuals, E (r_i.r_j)^2 - kappa^2 tau^2 =
+// (1 + kappa^2 + 2 kappa^3) tr Sigma_c^2.
+func (w *draw) fourth(l *layout) (f fourth) {
+	if w == nil {
+		return f
+	}
+	m := w.m
+	same, other := make([]float64, m), make([]float64, m)
+	parallel.For((m+63)/64, func(_, part int) {
+		for i := 64 * part; i < min(m, 64*part+64); i++ {
+			row := w.inner[i*m : (i+1)*m]
+			same[i] = kernel.SumSquares32(row[w.begin[i]:w.end[i]]) * w.unit * w.unit
+			other[i] = (kernel.SumSquares32(row[:w.begin[i]]) + kernel.SumSquares32(row[w.end[i]:])) * w.unit * w.unit
+		}
+	})
+	var own, all float64
+	for _, tau := range l.tau {
+		all += tau
+		own += tau * tau
+	}
+	k := float64(l.k())
+	pairs := func(i int) float64 {
+		if l.n[w.class[i]] < 3 { // two residuals are opposites, whatever the noise
+			return 0
+		}
+		return w.samePairs(i)
+	}
+	for i, c := range w.class {
+		kappa := -1 / (l.n[c] - 1)
+		tau := l.tau[c]
+		if n := pairs(i); n > 0 {
+			same[i] = (same[i] - n*kappa*kappa*tau*tau) / (1 + kappa*kappa + 2*kappa*kappa*kappa)
+		}
+	}
+	scaled := func(e estimate, by float64) estimate { return estimate{e.value / by, e.err / by, e.dev / by} }
+	if e, ok := w.classMean(other, w.otherPairs); ok && all*all > own {
+		f.other = scaled(e, (all*all-own)/(k*(k-1)))
+	}
+	if e, ok := w.classMean(same, pairs); ok {
+		f.same = scaled(e, own/k)
+	} else {
+		f.same = f.other
+	}
+	return f
+}
+
+// curvature is what v^2 is off by because distances and spreads are taken between means that carry noise: of second order in that noise.
+// With phi = Delta' Sigma_c Delta / D^2 and D = |Delta|^2 of a pair c, j and S = Sigma_c/n_c + Sigma_j/n_j,
+//
+//	E phi^ - phi = 12 phi Delta' S Delta / D^2 - 8 Delta' Sigma_c S Delta / D^3 + ...
+//
+// averaged over pairs. What the noise of the means adds to Delta' Sigma_c Delta and Delta' Sigma_c S Delta themselves, tr(Sigma_c S) and
+// tr(Sigma_c S S), is taken away first; the latter as for noise that is alike in all its directions.
+func (w *draw) curvature(l *layout, f fourth) estimate {
+	if w == nil {
+		return estimate{}
+	}
+	k, m := w.k, w.m
+	scale := 1 / float64(k-1)
+	noise := func(c, j int) float64 { // tr(Sigma_c S) / D^2
+		gap := l.clean[c*k+j]
+		return (f.trace(l, c, c)/l.n[c] + f.trace(l, c, j)/l.n[j]) / (gap * gap)
+	}
+	phi := make([]float64, k*k)    // mean of t^2 over the lots of the class
+	across := make([]float32, k*m) // toward, transposed
+	var blocks []int               // where classes begin
+	for i, c := range w.class {
+		if i == w.begin[i] {
+			blocks = append(blocks, i)
+		}
+		for j := range k {
+			t := w.toward[i*k+j]
+			phi[c*k+j] += float64(t) * float64(t) / w.of(i)
+			across[j*m+i] = t
+		}
+	}
+	same, other := make([]float64, m), make([]float64, m)
+	parallel.For(len(blocks), func(_, part int) {
+		from := blocks[part]
+		to, c := w.end[from], w.class[from]
+		size, n, tau := to-from, l.n[c], l.tau[c]
+		fellows := float64(size - 1)
+		kappa2 := 1 / ((n - 1) * (n - 1))
+		product := make([]float32, size*k) // P T of the class
+		kernel.Gemm32(false, false, size, k, size, 1, w.inner[from*m+from:], m, w.toward[from*k:], k, 0, product, k)
+		for j := range k {
+			if j == c {
+				continue
+			}
+			gap, extra := l.clean[c*k+j], noise(c, j)
+			direction := f.trace(l, c, c) / tau // variance in a direction of the noise
+			for i := from; i < to && size > 1; i++ {
+				t := float64(w.toward[i*k+j])
+				own := t * t
+				rest := phi[c*k+j]*(fellows+1) - own
+				psi := t * float64(product[(i-from)*k+j]) * w.unit / gap
+				psi = (psi-kappa2*tau/gap*(own*fellows+rest)/2)/(1+kappa2) - fellows*extra*direction/gap
+				same[i] += (12*(own-extra)*(rest-fellows*extra) - 8*psi) * scale / n
+			}
+		}
+		for _, at := range blocks {
+			j, last := w.class[at], w.end[at]
+			if j == c {
+				continue
+			}
+			number, gap := float64(last-at), l.clean[c*k+j]
+			extra, back := noise(c, j), phi[j*k+c]-noise(j, c)
+			trace := f.trace(l, c, j)
+			third := trace * (f.trace(l, c, c)/tau/n + f.trace(l, j, j)/l.tau[j]/l.n[j]) / (gap * gap * gap) // tr(Sigma_c Sigma_j S) / D^3
+			for i := from; i < to; i++ {
+				row, col := w.inner[i*m+at:i*m+last], across[c*m+at:c*m+last]
+				var sum float32
+				for x, p := range row {
+					sum += p * col[x]
+				}
+				t := float64(w.toward[i*k+j])
+				psi := -t*float64(sum)*w.unit/gap/number - third
+				other[i] += (12*(t*t-extra)*back - 8*psi) * scale / l.n[j]
+			}
+		}
+	})
+	a, _ := w.classMean(same, w.samePairs)
+	b, _ := w.classMean(other, func(int) float64 { return 1 })
+	return estimate{value: a.value + b.value, err: math.Hypot(a.err, b.err)}
+}
