@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/collapsar/collapsar/internal/suggest"
+	"go.yaml.in/yaml/v3"
 )
 
 // Spec is a question: the name of a problem, and its parameters. Questions lists the names; docs/solve.md tells what
@@ -69,9 +70,24 @@ func Answer(ctx context.Context, spec Spec, o Options) (*Report, error) {
 	return nil, fmt.Errorf("%s: not a problem%s", spec.Problem, suggest.Hint(spec.Problem, names))
 }
 
-// ReadSpec reads a spec from JSON or YAML.
+// mostSpec is the largest file that is taken for a spec.
+const mostSpec = 16 << 20
+
+// ReadSpec reads a spec from JSON, or from YAML where it does not begin with a brace.
 func ReadSpec(data []byte) (Spec, error) {
 	var spec Spec
+	if len(data) > mostSpec {
+		return spec, fmt.Errorf("not a spec: %d bytes, wanted at most %d", len(data), mostSpec)
+	}
+	if begin := bytes.TrimSpace(data); len(begin) == 0 || begin[0] != '{' {
+		d := yaml.NewDecoder(bytes.NewReader(data))
+		d.KnownFields(true)
+		if err := d.Decode(&spec); err != nil {
+			return Spec{}, fmt.Errorf("not a spec: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+		}
+		spec.Params = plainKeys(spec.Params).(map[string]any)
+		return spec, nil
+	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	d.DisallowUnknownFields()
@@ -82,4 +98,26 @@ func ReadSpec(data []byte) (Spec, error) {
 		return Spec{}, fmt.Errorf("not a spec: more follows after the object")
 	}
 	return spec, nil
+}
+
+// plainKeys makes strings of the keys of objects, which in YAML may be numbers.
+func plainKeys(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, value := range v {
+			v[name] = plainKeys(value)
+		}
+		return v
+	case map[any]any:
+		out := map[string]any{}
+		for name, value := range v {
+			out[fmt.Sprint(name)] = plainKeys(value)
+		}
+		return out
+	case []any:
+		for i := range v {
+			v[i] = plainKeys(v[i])
+		}
+	}
+	return v
 }
