@@ -254,7 +254,7 @@ type rowWorker[T real] struct {
 	sums     *Sums
 	residual []T // chunk x d
 	products []T // chunk x cols
-	scored   []T // chunk x K
+	scored   []T // chunk x K, filled up likewise
 	class    []int32
 	source   []int32 // row of the batch
 	square   []float64
@@ -336,9 +336,10 @@ func (w *rowWorker[T]) rows(b *features.Batch) {
 	w.operand.Mul(w.products, w.cols, w.residual, d, m)
 	scores, stride := w.products, w.cols
 	if w.means < 0 {
-		w.scored = resize(w.scored, m*k)
-		w.scores.Mul(w.scored, k, w.products, w.cols, m)
-		scores, stride = w.scored, k
+		stride = w.scoreCols
+		w.scored = resize(w.scored, m*stride)
+		w.scores.Mul(w.scored, stride, w.products, w.cols, m)
+		scores = w.scored
 	} else {
 		scores = scores[w.means:]
 	}

@@ -3,6 +3,7 @@ package moments
 import (
 	"fmt"
 	"slices"
+	"unsafe"
 
 	"github.com/collapsar/collapsar/internal/kernel"
 )
@@ -89,22 +90,26 @@ type product[T real] interface {
 	Mul(c []T, ldc int, a []T, lda, m int)
 }
 
-// newProduct packs the rows of several matrices of k columns, one below the other.
-func newProduct[T real](k int, parts ...[]float64) product[T] {
-	length := 0
+// newProduct packs the rows of several matrices of k columns, one below the other, and returns the length of a row of
+// the product: as many columns, filled up with zeros to 32 bytes, for incomplete vectors are slow.
+func newProduct[T real](k int, parts ...[]float64) (product[T], int) {
+	rows := 0
 	for _, p := range parts {
-		length += len(p)
+		rows += len(p) / k
 	}
-	v := make([]T, 0, length)
+	lanes := 32 / int(unsafe.Sizeof(T(0)))
+	cols := (rows + lanes - 1) / lanes * lanes
+	v := make([]T, cols*k)
+	rest := v
 	for _, p := range parts {
-		v = v[:len(v)+len(p)]
-		convertTo(v[len(v)-len(p):], p)
+		convertTo(rest[:len(p)], p)
+		rest = rest[len(p):]
 	}
 	switch v := any(v).(type) {
 	case []float32:
-		return any(kernel.NewPanel32(length/k, k, v, k)).(product[T])
+		return any(kernel.NewPanel32(cols, k, v, k)).(product[T]), cols
 	case []float64:
-		return any(kernel.NewPanel64(length/k, k, v, k)).(product[T])
+		return any(kernel.NewPanel64(cols, k, v, k)).(product[T]), cols
 	}
 	panic("unreachable")
 }
@@ -132,16 +137,17 @@ type bench[T real] struct {
 	k, kw, d, r int
 	bases       []float64 // (K+1) x d, what is subtracted from a row
 	operand     product[T]
-	cols        int // of the operand: axes, then means, then weights, as present
-	means       int // column of the first mean, -1 if scores come from the axes
-	weights     int // column of the first weight row
-	scores      product[T]
-	coords      []T     // (K+1) x width, t of the base less the centre (Weak)
-	rank        []T     // (K+1) x K, m_base.m_j - |m_j|^2/2: scores plus this rank the means by nearness
-	logits      []T     // (K+1) x Classes, logits at the base
-	cosines     []T     // (K+1) x Classes, (w_j - wbar).m_base
-	inverse     []T     // 1/|w_j - wbar|
-	largest     float64 // norm of the longest centred mean
+	cols        int        // of the operand: axes, then means, then weights, as present, then zeros
+	means       int        // column of the first mean, -1 if scores come from the axes
+	weights     int        // column of the first weight row
+	scores      product[T] // from coordinates on the axes
+	scoreCols   int        // their columns
+	coords      []T        // (K+1) x width, t of the base less the centre (Weak)
+	rank        []T        // (K+1) x K, m_base.m_j - |m_j|^2/2: scores plus this rank the means by nearness
+	logits      []T        // (K+1) x Classes, logits at the base
+	cosines     []T        // (K+1) x Classes, (w_j - wbar).m_base
+	inverse     []T        // 1/|w_j - wbar|
+	largest     float64    // norm of the longest centred mean
 	levels      *levelBench[T]
 }
 
@@ -159,25 +165,24 @@ func newBench[T real](p *Plan) *bench[T] {
 	var operand [][]float64
 	if p.Moments == OnAxes {
 		operand = append(operand, p.Axes)
-		b.cols = p.Rank
+		b.weights = p.Rank
 	}
 	if p.Moments != OnAxes || !p.Whole {
-		b.means, b.cols = b.cols, b.cols+k
+		b.means, b.weights = b.weights, b.weights+k
 		operand = append(operand, p.Means)
 	}
 	if p.Weights != nil {
-		b.kw, b.weights = p.Weights.Classes, b.cols
-		b.cols += b.kw
+		b.kw = p.Weights.Classes
 		operand = append(operand, p.Weights.Centred)
 	}
-	b.operand = newProduct[T](d, operand...)
+	b.operand, b.cols = newProduct[T](d, operand...)
 
 	var onAxes []float64 // coordinates of the means, K x r
 	if p.Moments == OnAxes {
 		onAxes = make([]float64, k*p.Rank)
 		kernel.Gemm64(false, true, k, p.Rank, d, 1, p.Means, d, p.Axes, d, 0, onAxes, p.Rank)
 		if b.means < 0 {
-			b.scores = newProduct[T](p.Rank, onAxes)
+			b.scores, b.scoreCols = newProduct[T](p.Rank, onAxes)
 		}
 	}
 	if p.Weak {
