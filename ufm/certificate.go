@@ -17,13 +17,13 @@ var certificateQuestions = []Question{
 	{"duality_gap", "a lower bound on the optimum from any point", "counts d lambda_W lambda_H bias [lambda_b] loss W H [b], or counts d E_W E_H constraint loss bias W H", dualityGap},
 }
 
-// atOptimum reads the parameters of a balanced problem with decays.
+// balancedModel reads the parameters of a balanced problem with decays.
 func (p *params) balancedModel(losses ...string) (K, n, d int, lambda decays, loss LossKind) {
 	K, n, d = p.classes("K"), p.count("n"), p.count("d")
 	lambda = p.decays()
 	loss = LossKind(p.oneOf("loss", losses...))
-	if p.err == nil && K > 2000 {
-		p.fail("K", "%d, wanted at most 2000 classes", K)
+	if p.err == nil && (K > 2000 || d > 100_000) {
+		p.fail("K", "%d classes in %d dimensions, wanted at most 2000 in 100000", K, d)
 	}
 	return K, n, d, lambda, loss
 }
@@ -102,11 +102,8 @@ func (r *Report) explain(ctx context.Context, model Problem, at Point) error {
 		return err
 	}
 	r.NotSolved = "nothing_to_solve"
-	r.Certificate = Fields{{"global", false}, {"value", s.Value}, {"gradient_norm", s.GradientNorm}, {"spectral_norm", s.SpectralNorm}, {"threshold", s.Threshold},
-		{"negative_curvature", s.Curvature}, {"curvature_measured", s.Measured}, {"escape_value", s.Escape.Value}, {"escape_status", s.Escape.Status}, {"escape_iterations", s.Escape.Iterations}}
-	r.Words = append(r.Words, fmt.Sprintf("The point is critical (gradient %.1e) and not global: the gradient in the logits has the spectral norm %.6g, above %.6g.", s.GradientNorm, s.SpectralNorm, s.Threshold),
-		fmt.Sprintf("Along its leading singular vectors, in a dimension that W does not use, the curvature is %.6g by formula and %.6g by evaluation.", s.Curvature, s.Measured),
-		fmt.Sprintf("A descent that sets out that way ends at %.12g after %d steps (%s).", s.Escape.Value, s.Escape.Iterations, s.Escape.Status))
+	r.Certificate = append(Fields{{"global", false}}, s.fields()...)
+	r.Words = append(r.Words, s.words()...)
 	r.Metrics, err = model.measure(ctx, model.repeated(at))
 	return err
 }

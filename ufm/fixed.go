@@ -45,8 +45,8 @@ var polytopeWords = map[Polytope]string{
 // fixedShape reads the parameters that these problems share.
 func (p *params) fixedShape(shape Polytope) (K, n, d int, ew float64) {
 	K, n, d, ew = p.classes("K"), p.count("n"), p.count("d"), p.positive("E_W")
-	if p.err == nil && K*d <= 1<<24 {
-		if _, err := FixedClassifier(shape, K, d, ew); err != nil {
+	if p.err == nil {
+		if err := shape.fits(K, d); err != nil {
 			p.fail("K and d", "%v", err)
 		}
 	}

@@ -456,6 +456,19 @@ func (f *factor) addDecay(g, v []float64) {
 
 // point is the place that x stands for; class means are repeated for their samples.
 func (o *objective) point(x []float64) Point {
+	at := o.pointOfRows(x)
+	rows, d := at.H, o.p.Dim
+	at.H = nil
+	for i, r := range o.rows {
+		for range int(r.times) {
+			at.H = append(at.H, rows[i*d:(i+1)*d]...)
+		}
+	}
+	return at
+}
+
+// pointOfRows is the place with the features as they are searched, be they of samples or of classes.
+func (o *objective) pointOfRows(x []float64) Point {
 	o.forward(x)
 	o.at = o.at[:0]
 	var at Point
@@ -465,12 +478,7 @@ func (o *objective) point(x []float64) Point {
 	for _, f := range o.layers {
 		at.Layers = append(at.Layers, slices.Clone(f.v))
 	}
-	d := o.p.Dim
-	for i, r := range o.rows {
-		for range int(r.times) {
-			at.H = append(at.H, o.h.v[i*d:(i+1)*d]...)
-		}
-	}
+	at.H = slices.Clone(o.h.v)
 	if o.b != nil {
 		at.B = slices.Clone(o.b.v)
 	}

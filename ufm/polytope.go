@@ -6,17 +6,42 @@ import (
 	"math/bits"
 )
 
+// fits returns what keeps a polytope of K vertices from lying in d dimensions.
+func (shape Polytope) fits(K, d int) error {
+	switch shape {
+	case Simplex:
+		if d < K-1 {
+			return fmt.Errorf("dim: %d, a simplex of %d classes needs at least %d", d, K, K-1)
+		}
+	case Orthoplex:
+		if K != 2*d {
+			return fmt.Errorf("dim: %d, an orthoplex of %d classes has K/2 dimensions", d, K)
+		}
+	case Cube:
+		if bits.OnesCount(uint(K)) != 1 || K != 1<<min(d, 62) {
+			return fmt.Errorf("dim: %d, a cube of %d classes has log2(K) dimensions, K a power of 2", d, K)
+		}
+	case Identity:
+		if d < K {
+			return fmt.Errorf("dim: %d, an orthonormal frame of %d classes needs at least %d", d, K, K)
+		}
+	default:
+		return fmt.Errorf("classifier %q: not a polytope", shape)
+	}
+	return nil
+}
+
 // FixedClassifier returns K rows of squared norm size in d dimensions: the vertices of a simplex (d >= K-1, cosines -1/(K-1)),
 // an orthoplex (K = 2d, rows j and j + K/2 opposite), a cube (K = 2^d, the binary digits of the class as signs) or the
-// orthonormal frame of Identity (d >= K).
+// orthonormal frame of Identity (d >= K). The error says which shape does not fit.
 func FixedClassifier(shape Polytope, K, d int, size float64) ([]float64, error) {
+	if err := shape.fits(K, d); err != nil {
+		return nil, err
+	}
 	w := make([]float64, K*d)
 	r := math.Sqrt(size)
 	switch shape {
 	case Simplex:
-		if d < K-1 {
-			return nil, fmt.Errorf("dim: %d, a simplex of %d classes needs at least %d", d, K, K-1)
-		}
 		// Vertex k has its own coordinate k and the same remainder in every coordinate before it.
 		for j := range K - 1 {
 			left := float64(K - 1 - j) // vertices after j
@@ -27,30 +52,19 @@ func FixedClassifier(shape Polytope, K, d int, size float64) ([]float64, error) 
 			}
 		}
 	case Orthoplex:
-		if K != 2*d {
-			return nil, fmt.Errorf("dim: %d, an orthoplex of %d classes has K/2 dimensions", d, K)
-		}
 		for j := range d {
 			w[j*d+j], w[(j+d)*d+j] = r, -r
 		}
 	case Cube:
-		if bits.OnesCount(uint(K)) != 1 || K != 1<<min(d, 62) {
-			return nil, fmt.Errorf("dim: %d, a cube of %d classes has log2(K) dimensions, K a power of 2", d, K)
-		}
 		for k := range K {
 			for j := range d {
 				w[k*d+j] = r / math.Sqrt(float64(d)) * float64(1-2*(k>>j&1))
 			}
 		}
 	case Identity:
-		if d < K {
-			return nil, fmt.Errorf("dim: %d, an orthonormal frame of %d classes needs at least %d", d, K, K)
-		}
 		for k := range K {
 			w[k*d+k] = r
 		}
-	default:
-		return nil, fmt.Errorf("classifier %q: not a polytope", shape)
 	}
 	return w, nil
 }

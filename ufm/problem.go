@@ -111,29 +111,58 @@ const (
 // samples is N as a number.
 func (p *Problem) samples() float64 {
 	n := 0.0
+	for m, times := range p.Loss.Sets {
+		n += float64(times) * float64(binomial(p.Loss.Classes, m))
+	}
 	for _, c := range p.Counts {
 		n += float64(c)
 	}
 	return n
 }
 
+// mostNumbers is the largest size of a matrix of a problem.
+const mostNumbers = 1 << 28
+
 // Check returns what is wrong with a problem, nil where it can be solved.
 func (p *Problem) Check() error {
 	if p.Dim < 1 {
 		return fmt.Errorf("dim: %d, wanted at least 1", p.Dim)
+	}
+	if p.classes() < 2 {
+		return fmt.Errorf("counts: %d classes, wanted at least 2", p.classes())
 	}
 	for i, n := range p.Counts {
 		if n < 1 {
 			return fmt.Errorf("counts[%d]: %d, wanted at least 1", i, n)
 		}
 	}
+	widest := p.Dim
+	for i, l := range p.Layers {
+		if l.Width < 1 || !(l.Decay >= 0) || math.IsInf(l.Decay, 0) {
+			return fmt.Errorf("layers[%d]: width %d, decay %v, wanted a width of at least 1 and a finite decay of at least 0", i, l.Width, l.Decay)
+		}
+		widest = max(widest, l.Width)
+	}
+	rows := float64(p.classes())
+	if !p.collapses() {
+		rows = max(rows, p.samples())
+	}
+	if max(rows, float64(widest))*float64(widest) > mostNumbers && (len(p.Layers) > 0 || rows*float64(p.Dim) > mostNumbers) {
+		return fmt.Errorf("%.0f rows of features in %d dimensions: too large to search", rows, widest)
+	}
 	for _, r := range []struct {
 		name string
 		Regulariser
 	}{{"W", p.W}, {"H", p.H}} {
-		if r.Size < 0 || math.IsNaN(r.Size) || math.IsInf(r.Size, 0) {
+		if !(r.Size >= 0) || math.IsInf(r.Size, 0) {
 			return fmt.Errorf("%s: %s %v, wanted a finite number of at least 0", r.name, r.Kind, r.Size)
 		}
+	}
+	if p.Loss.Kind == DotRegression && !(p.Loss.Target > 0) {
+		return fmt.Errorf("target: %v, wanted a number above 0", p.Loss.Target)
+	}
+	if p.Bias == DecayedBias && !(p.B > 0) {
+		return fmt.Errorf("decay of the bias: %v, wanted a number above 0", p.B)
 	}
 	return nil
 }

@@ -18,6 +18,8 @@ type Report struct {
 	NotSolved string
 	// Certificate holds what bounds the optimum: "global", "spectral_norm", "threshold", "lower_bound", "gap".
 	Certificate Fields
+	// Saddle is a critical point that is not global, and the way out of it; see Options.ExplainSaddle.
+	Saddle Fields
 	// Metrics are those of collapse at the optimum, by their ids.
 	Metrics Fields
 	// Words tell the answer to a person, a sentence each.

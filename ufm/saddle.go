@@ -124,3 +124,37 @@ func factorise(logits []float64, K, n, d int, lambda decays) (Point, error) {
 	}
 	return at, nil
 }
+
+// fields are those of a saddle in a report.
+func (s *Saddle) fields() Fields {
+	return Fields{{"value", s.Value}, {"gradient_norm", s.GradientNorm}, {"spectral_norm", s.SpectralNorm}, {"threshold", s.Threshold},
+		{"negative_curvature", s.Curvature}, {"curvature_measured", s.Measured}, {"escape_value", s.Escape.Value}, {"escape_status", s.Escape.Status},
+		{"escape_iterations", s.Escape.Iterations}}
+}
+
+func (s *Saddle) words() []string {
+	return []string{
+		fmt.Sprintf("The point is critical (gradient %.1e) and not global: the gradient in the logits has the spectral norm %.6g, above %.6g.", s.GradientNorm, s.SpectralNorm, s.Threshold),
+		fmt.Sprintf("Along its leading singular vectors, in a dimension that W does not use, the curvature is %.6g by formula and %.6g by evaluation.", s.Curvature, s.Measured),
+		fmt.Sprintf("A descent that sets out that way ends at %.10g (%s).", s.Escape.Value, s.Escape.Status),
+	}
+}
+
+// explainZero adds the saddle at W = 0, H = 0 with the best bias to a report. There the gradient in W and H is zero whatever
+// the bias, so a search for the bias does not leave it.
+func (r *Report) explainZero(ctx context.Context, p Problem) error {
+	f, err := newObjective(p, p.collapses())
+	if err != nil {
+		return err
+	}
+	best := optimize.LBFGS(ctx, f.problem(), make([]float64, f.n), optimize.Settings{})
+	at := f.pointOfRows(best.X)
+	s, err := p.Saddle(ctx, at)
+	if err != nil {
+		r.Words = append(r.Words, fmt.Sprintf("Zero is not explained as a saddle: %v.", err))
+		return ctx.Err()
+	}
+	r.Saddle = s.fields()
+	r.Words = append(r.Words, append([]string{fmt.Sprintf("Zero features have the value %.10g.", s.Value)}, s.words()...)...)
+	return nil
+}

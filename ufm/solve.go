@@ -265,8 +265,10 @@ func (r *Report) searchInto(ctx context.Context, p Problem, o Options) error {
 	}
 	r.Certificate = c.fields()
 	r.Words = append(r.Words, c.Words)
-	r.Metrics, err = p.measure(ctx, found.Point)
-	return err
+	if r.Metrics, err = p.measure(ctx, found.Point); err != nil || !o.ExplainSaddle {
+		return err
+	}
+	return r.explainZero(ctx, p)
 }
 
 // fields are those that every solution has.

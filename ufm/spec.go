@@ -29,10 +29,13 @@ type Question struct {
 }
 
 // Questions returns every problem that a Spec can name, in the order of the theory.
-func Questions() []Question {
+func Questions() []Question { return append(theoryQuestions(), modelQuestions...) }
+
+// theoryQuestions are those that theory says something about.
+func theoryQuestions() []Question {
 	return slices.Concat(ceQuestions, normQuestions, smoothingQuestions, squaredQuestions, pathQuestions, deepQuestions,
 		supconQuestions, palQuestions, imbalanceQuestions, cureQuestions, certificateQuestions, flowQuestions, bnReLUQuestions,
-		fixedQuestions, modelQuestions)
+		fixedQuestions)
 }
 
 // Options say how an answer is found. The zero value is the documented default.
@@ -46,16 +49,22 @@ type Options struct {
 	// Numeric solves what theory does not cover (too few dimensions for a simplex) instead of refusing it,
 	// and searches however large the problem is.
 	Numeric bool
+	// ExplainSaddle adds the saddle at zero, and the way out of it, where a problem has one.
+	ExplainSaddle bool
 }
 
 // Answer finds the question of a spec and answers it. An error says what is wrong with the spec, or is the
 // context's.
 func Answer(ctx context.Context, spec Spec, o Options) (*Report, error) {
+	return answer(ctx, Questions(), spec, o)
+}
+
+func answer(ctx context.Context, questions []Question, spec Spec, o Options) (*Report, error) {
 	if spec.Problem == "" {
 		return nil, fmt.Errorf("problem: missing")
 	}
 	var names []string
-	for _, q := range Questions() {
+	for _, q := range questions {
 		if q.Name == spec.Problem {
 			p := &params{values: spec.Params}
 			report, err := q.answer(ctx, p, o)
