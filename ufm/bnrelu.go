@@ -11,7 +11,7 @@ import (
 )
 
 var bnReLUQuestions = []Question{
-	{"bn_relu_squared", "squared error of free neurons behind batch normalisation and ReLU (Ergen, Pilanci 2021)", "K n beta neurons loss bias", bnReLU},
+	{"bn_relu_squared", "squared error of free neurons behind batch normalisation and ReLU (Ergen, Pilanci 2021)", "K n beta neurons loss=mse_sum bias", bnReLU},
 }
 
 // A batchNorm is the model of Ergen & Pilanci (2021), Theorem 4.4: m neurons with free rows r_j over the N samples,

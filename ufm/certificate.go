@@ -10,11 +10,11 @@ import (
 )
 
 var certificateQuestions = []Question{
-	{"certificate_spectral", "the gradient in the logits at the optimum (Zhu et al. 2021, Lemma C.4)", "K n d lambda_W lambda_H bias [lambda_b] loss", certificateSpectral},
-	{"saddle_two_pairs", "four classes, merged in two pairs: a saddle", "K n d lambda_W lambda_H bias loss", saddleTwoPairs},
-	{"saddle_zero", "zero, where it is a saddle", "K n d lambda_W lambda_H bias loss", saddleZero},
-	{"saddle_partial_rank", "squared error, some classes not learned: a saddle", "K n d lambda_W lambda_H bias loss classes_learned", saddlePartialRank},
-	{"duality_gap", "a lower bound on the optimum from any point", "counts d lambda_W lambda_H bias [lambda_b] loss W H [b], or counts d E_W E_H constraint loss bias W H", dualityGap},
+	{"certificate_spectral", "the gradient in the logits at the optimum (Zhu et al. 2021, Lemma C.4)", "K n d lambda_W lambda_H bias [lambda_b] loss=ce", certificateSpectral},
+	{"saddle_two_pairs", "four classes, merged in two pairs: a saddle", "K n d lambda_W lambda_H bias loss=ce", saddleTwoPairs},
+	{"saddle_zero", "zero, where it is a saddle", "K n d lambda_W lambda_H bias [lambda_b] loss=ce", saddleZero},
+	{"saddle_partial_rank", "squared error, some classes not learned: a saddle", "K n d lambda_W lambda_H bias loss=mse classes_learned", saddlePartialRank},
+	{"duality_gap", "a lower bound on the optimum from any point", "counts d [lambda_W] [lambda_H] [E_W] [E_H] [constraint] bias [lambda_b] loss=ce W H [b]", dualityGap},
 }
 
 // balancedModel reads the parameters of a balanced problem with decays.

@@ -12,8 +12,8 @@ import (
 var deepQuestions = []Question{
 	{"deep_linear_mse", "squared error behind several linear layers (Tirer, Bruna 2022)", "K n widths lambdas bias", deepLinearMSE},
 	{"two_layer_relu_mse", "squared error behind two layers with ReLU between (Tirer, Bruna 2022, Theorem 4.2)", "K n widths lambdas bias", twoLayerReLU},
-	{"mse_nonneg_features", "squared error of features that are not negative", "K n d lambda_W lambda_H bias [lambda_b] constraint", mseNonNegative},
-	{"ce_nonneg_features", "cross-entropy of features that are not negative", "K n d lambda_W lambda_H bias [lambda_b] constraint", ceNonNegative},
+	{"mse_nonneg_features", "squared error of features that are not negative", "K n d lambda_W lambda_H bias constraint=nonneg", mseNonNegative},
+	{"ce_nonneg_features", "cross-entropy of features that are not negative", "K n d lambda_W lambda_H bias constraint=nonneg", ceNonNegative},
 	{"deep_linear_ce", "cross-entropy behind several linear layers: simplex or orthoplex", "K n widths lambdas bias", deepLinearCE},
 }
 

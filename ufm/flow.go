@@ -13,39 +13,64 @@ import (
 )
 
 var flowQuestions = []Question{
-	{"snc_vs_init", "squared error without decay: distance from strong collapse against the size of the start (Mixon et al. 2020)", "K n loss bias b0 starts", sncVersusInit},
-	{"snc_linearised", "squared error without decay: the flow near zero", "K n d loss bias W0 H0 b0 t t_bias", sncLinearised},
-	{"snc_subspace_flow", "squared error without decay: the flow within strong collapse", "K n d loss bias sigma0 t", sncSubspace},
-	{"ce_gradient_flow_margin", "cross-entropy without decay: the way to the largest margin (Ji et al. 2021)", "K n d loss bias W0 H0 log_losses", ceMargin},
-	{"decayed_flow_balance", "cross-entropy with decay: how the flow forgets the imbalance of its start", "K n d lambda_W lambda_H bias [lambda_b] loss W0 H0 t", decayedBalance},
+	{"snc_vs_init", "squared error without decay: distance from strong collapse against the size of the start (Mixon et al. 2020)", "K n loss=mse_sum bias b0 starts", sncVersusInit},
+	{"snc_linearised", "squared error without decay: the flow near zero", "K n d loss=mse_sum bias W0 H0 b0 t t_bias", sncLinearised},
+	{"snc_subspace_flow", "squared error without decay: the flow within strong collapse", "K n d loss=mse_sum bias sigma0 t", sncSubspace},
+	{"ce_gradient_flow_margin", "cross-entropy without decay: the way to the largest margin (Ji et al. 2021)", "K n d loss=ce_sum bias W0 H0 log_losses", ceMargin},
+	{"decayed_flow_balance", "cross-entropy with decay: how the flow forgets the imbalance of its start", "K n d lambda_W lambda_H bias [lambda_b] loss=ce W0 H0 t", decayedBalance},
 }
 
 // Gradient flow is d(W, H, b)/dt = -gradient. Without decay W^T W - H^T H stays what it is at the start, for any loss.
 
-// flow integrates the gradient flow of a problem without norms from (W, H, b) and returns the points at the times.
-func flow(ctx context.Context, p Problem, w, h, b, times []float64, o ode.Options) ([]Point, ode.Stats, error) {
+// A flowPath is a gradient flow at several times.
+type flowPath struct {
+	points  []Point // at the times; the last one reached stands for those beyond it
+	reached float64 // the last time asked for, or where the integration ended before it
+	steps   int
+	status  string // "converged": every time was reached; or why not
+}
+
+// fields tell how far a flow came.
+func (f *flowPath) fields() Fields {
+	return Fields{{"status", f.status}, {"time_reached", f.reached}, {"steps", f.steps}}
+}
+
+// flow integrates the gradient flow of a problem without norms from (W, H, b), at ascending times. Decays that are
+// very different from the rest of the slopes, and very long times, take more steps than are made: the path then ends early.
+func flow(ctx context.Context, p Problem, w, h, b, times []float64, o ode.Options) (*flowPath, error) {
 	f, err := newObjective(p, false)
 	if err != nil {
-		return nil, ode.Stats{}, err
+		return nil, err
 	}
-	states, stats, err := ode.At(ctx, func(_ float64, x, dx []float64) {
+	s, err := ode.Start(func(_ float64, x, dx []float64) {
 		f.value(x, dx)
-		for i := range dx {
-			dx[i] = -dx[i]
-		}
-	}, 0, slices.Concat(w, h, b), times, o)
+		kernel.Scale64(dx, -1)
+	}, 0, slices.Concat(w, h, b), o)
 	if err != nil {
-		return nil, stats, fmt.Errorf("gradient flow: %w", err)
+		return nil, fmt.Errorf("gradient flow: %w", err)
 	}
-	points := make([]Point, len(states))
-	for i, x := range states {
-		points[i] = f.point(x)
+	path := &flowPath{status: "converged"}
+	for _, t := range times {
+		for s.Time() != t && path.status == "converged" {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			switch err := s.Step(t); {
+			case err == nil:
+			case errors.Is(err, ode.ErrMaxSteps):
+				path.status = "out_of_steps"
+			default:
+				path.status = "not_finite"
+			}
+		}
+		path.points = append(path.points, f.point(s.State()))
 	}
-	return points, stats, nil
+	path.reached, path.steps = s.Time(), s.Stats().Steps
+	return path, nil
 }
 
 // precise are the options for references: 1e-6 and better at the end of a flow.
-var precise = ode.Options{Rel: 1e-10, Abs: 1e-13}
+var precise = ode.Options{Rel: 1e-10, Abs: 1e-13, MaxSteps: 50_000}
 
 // imbalance returns W^T W - H^T H, d x d.
 func imbalance(d int, w, h []float64) []float64 {
@@ -176,14 +201,18 @@ func sncVersusInit(ctx context.Context, p *params, _ Options) (*Report, error) {
 		return nil, err
 	}
 	root := math.Sqrt(float64(n))
+	status := "converged"
 	var rows []Fields
 	for _, s := range starts {
 		problem := Problem{Loss: loss, Counts: slices.Repeat([]int{n}, k), Dim: s.d, Bias: FreeBias}
-		points, stats, err := flow(ctx, problem, s.w, s.h, b0, []float64{s.end}, precise)
+		path, err := flow(ctx, problem, s.w, s.h, b0, []float64{s.end}, precise)
 		if err != nil {
 			return nil, err
 		}
-		at := points[0]
+		at := path.points[0]
+		if path.status != "converged" {
+			status = path.status
+		}
 		grow, _ := grown(k, n, s.d, s.w, s.h)
 		target, err := polar(k, s.d, grow)
 		if err != nil {
@@ -223,9 +252,9 @@ func sncVersusInit(ctx context.Context, p *params, _ Options) (*Report, error) {
 		rows = append(rows, Fields{{"d", s.d}, {"start_norm", math.Sqrt(kernel.SumSquares64(s.w) + kernel.SumSquares64(s.h))},
 			{"SNC1", math.Sqrt(snc1)}, {"SNC2", math.Sqrt(snc2)}, {"SNC3", math.Sqrt(snc3)}, {"within_class", math.Sqrt(within)},
 			{"loss", residual / 2 * rate}, {"distance_to_polar", frobenius(difference(at.W, target))},
-			{"conservation_error", frobenius(drift)}, {"steps", stats.Steps}})
+			{"conservation_error", frobenius(drift)}}.with(path.fields()...))
 	}
-	r := &Report{Solved: Fields{{"status", "converged"}, {"rows", rows}}}
+	r := &Report{Solved: Fields{{"status", status}, {"rows", rows}}}
 	r.Words = []string{"Distances from strong collapse at the end of the flow. They shrink with the size of the start: SNC1 like its square, SNC2 and SNC3 like the size itself.",
 		"Without decay W^T W - H^T H never changes, so that spread within classes outside of the means' directions remains."}
 	return r, nil
@@ -267,15 +296,15 @@ func sncLinearised(ctx context.Context, p *params, o Options) (*Report, error) {
 	options.Abs = 1e-12 * max(frobenius(w), frobenius(h)) // the start may be as small as it likes
 	problem := Problem{Loss: loss, Counts: slices.Repeat([]int{n}, k), Dim: d, Bias: FreeBias}
 	times := []float64{min(t, tBias), max(t, tBias)}
-	points, stats, err := flow(ctx, problem, w, h, b0, times, options)
+	path, err := flow(ctx, problem, w, h, b0, times, options)
 	if err != nil {
 		return nil, err
 	}
-	at, atBias := points[slices.Index(times, t)], points[slices.Index(times, tBias)]
+	at, atBias := path.points[slices.Index(times, t)], path.points[slices.Index(times, tBias)]
 	centred := centreRows(k, d, at.W)
 	r.NotSolved = ""
-	r.Solved = Fields{{"W_centred_fro", frobenius(centred)}, {"bias_at_t_bias", atBias.B[0]}, {"status", "converged"}, {"steps", stats.Steps},
-		{"relative_difference", frobenius(difference(centred, linear)) / frobenius(linear)}}
+	r.Solved = Fields{{"W_centred_fro", frobenius(centred)}, {"bias_at_t_bias", atBias.B[0]},
+		{"relative_difference", frobenius(difference(centred, linear)) / frobenius(linear)}}.with(path.fields()...)
 	return r, nil
 }
 
@@ -321,18 +350,18 @@ func sncSubspace(ctx context.Context, p *params, o Options) (*Report, error) {
 		kernel.Axpy64(h[i*d:(i+1)*d], 1/root, w[i/n*d:(i/n+1)*d])
 	}
 	problem := Problem{Loss: loss, Counts: slices.Repeat([]int{n}, k), Dim: d, Bias: FreeBias}
-	points, stats, err := flow(ctx, problem, w, h, slices.Repeat([]float64{1 / float64(k)}, k), []float64{t}, precise)
+	path, err := flow(ctx, problem, w, h, slices.Repeat([]float64{1 / float64(k)}, k), []float64{t}, precise)
 	if err != nil {
 		return nil, err
 	}
 	found := make([]float64, len(sigma))
 	for j := range found {
 		for i := range k {
-			found[j] = math.Hypot(found[j], points[0].W[i*d+j])
+			found[j] = math.Hypot(found[j], path.points[0].W[i*d+j])
 		}
 	}
 	r.NotSolved = ""
-	r.Solved = Fields{{"sigma", found}, {"status", "converged"}, {"steps", stats.Steps}}
+	r.Solved = Fields{{"sigma", found}}.with(path.fields()...)
 	return r, nil
 }
 
@@ -519,21 +548,21 @@ func decayedBalance(ctx context.Context, p *params, _ Options) (*Report, error) 
 	if dec.Bias != NoBias {
 		b = make([]float64, k)
 	}
-	points, stats, err := flow(ctx, problem, w, h, b, []float64{t}, precise)
+	path, err := flow(ctx, problem, w, h, b, []float64{t}, precise)
 	if err != nil {
 		return nil, err
 	}
+	at := path.points[0]
 	f, err := newObjective(problem, false)
 	if err != nil {
 		return nil, err
 	}
-	x, err := f.values(points[0])
+	x, err := f.values(at)
 	if err != nil {
 		return nil, err
 	}
-	before, after := frobenius(imbalance(d, w, h)), frobenius(imbalance(d, points[0].W, points[0].H))
-	r := &Report{Solved: Fields{{"imbalance_fro_0", before}, {"imbalance_fro_t", after}, {"objective_at_t", f.value(x, make([]float64, f.n))},
-		{"status", "converged"}, {"steps", stats.Steps}}}
+	before, after := frobenius(imbalance(d, w, h)), frobenius(imbalance(d, at.W, at.H))
+	r := &Report{Solved: Fields{{"imbalance_fro_0", before}, {"imbalance_fro_t", after}, {"objective_at_t", f.value(x, make([]float64, f.n))}}.with(path.fields()...)}
 	if dec.W == dec.H {
 		r.ClosedForm.Add("imbalance_fro_t", before*math.Exp(-2*dec.W*t))
 		r.ClosedForm.Add("theorem", "W^T W - H^T H decays like e^(-2 lambda t) where both decays are lambda")

@@ -9,7 +9,7 @@ import (
 )
 
 var imbalanceQuestions = []Question{
-	{"layer_peeled_imbalanced", "layer-peeled model with classes of two sizes, along their ratio (Fang et al. 2021)", "K_A K_B E_W E_H ratios constraint bias", layerPeeledImbalanced},
+	{"layer_peeled_imbalanced", "layer-peeled model with classes of two sizes, along their ratio (Fang et al. 2021)", "K_A K_B E_W E_H ratios constraint=energy bias", layerPeeledImbalanced},
 	{"layer_peeled_threshold", "ratios from which the classifiers of the smaller classes coincide, and vanish", "pairs products", layerPeeledThreshold},
 	{"layer_peeled_product_only", "the same ratio for several energies of the same product", "K_A K_B energies", layerPeeledProductOnly},
 	{"layer_peeled_threshold_search", "the ratio, looked for between two others, at which the smaller classes coincide", "K_A K_B E_W E_H between", layerPeeledThresholdSearch},

@@ -9,7 +9,7 @@ import (
 
 var modelQuestions = []Question{
 	{"model", "any combination of loss, norms, bias, counts, depth and classifier, with or without a theorem",
-		"loss [alpha] [gamma] [target] counts, or K n, d [lambda_W] [lambda_H] [E_W] [E_H] [constraint] bias [lambda_b] [layers] [nonnegative] [classifier] [logit_scale]", modelQuestion},
+		"loss=ce [alpha] [gamma] [target] [counts] [K] [n] d [lambda_W] [lambda_H] [E_W] [E_H] [constraint] bias [lambda_b] [layers] [nonnegative] [classifier] [logit_scale]", modelQuestion},
 }
 
 // model reads a problem choice by choice. What is left out is not there: no decay, no layers, a free classifier.

@@ -10,10 +10,10 @@ import (
 )
 
 var normQuestions = []Question{
-	{"ce_layer_peeled", "cross-entropy with bounded energies, equal counts (Fang et al. 2021)", "K n d E_W E_H constraint bias", ceLayerPeeled},
-	{"ce_sphere", "cross-entropy on spheres with a temperature (Lu, Steinerberger 2022; Yaras et al. 2022)", "K n d logit_scale constraint bias", ceSphere},
-	{"ce_sphere_low_dim", "the same in the plane", "K n d logit_scale constraint bias", cePolygon},
-	{"ce_output_ball", "cross-entropy of outputs in a ball (Wojtowytsch et al. 2020)", "K n radius constraint", ceOutputBall},
+	{"ce_layer_peeled", "cross-entropy with bounded energies, equal counts (Fang et al. 2021)", "K n d E_W E_H constraint=energy bias", ceLayerPeeled},
+	{"ce_sphere", "cross-entropy on spheres with a temperature (Lu, Steinerberger 2022; Yaras et al. 2022)", "K n d logit_scale constraint=sphere bias", ceSphere},
+	{"ce_sphere_low_dim", "the same in the plane", "K n d logit_scale constraint=sphere bias", cePolygon},
+	{"ce_output_ball", "cross-entropy of outputs in a ball (Wojtowytsch et al. 2020)", "K n radius constraint=ball", ceOutputBall},
 	{"max_margin", "the largest margin, any counts (Ji et al. 2021; Thrampoulidis et al. 2022)", "counts bias", maxMargin},
 	{"ce_jensen", "what the outputs of a class lose by differing", "K n logits", ceJensen},
 }

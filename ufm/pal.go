@@ -12,7 +12,7 @@ import (
 )
 
 var palQuestions = []Question{
-	{"pick_all_label_decay", "several labels a sample: pick-all-label cross-entropy with decays (Li et al. 2023)", "K samples_per_set d lambda_W lambda_H bias [lambda_b] loss", pickAllLabelDecay},
+	{"pick_all_label_decay", "several labels a sample: pick-all-label cross-entropy with decays (Li et al. 2023)", "K samples_per_set d lambda_W lambda_H bias [lambda_b] loss=pal", pickAllLabelDecay},
 }
 
 // multiplicity is all samples with m labels: each of the binomial(K, m) sets n times.

@@ -22,6 +22,8 @@ type Report struct {
 	Saddle Fields
 	// Metrics are those of collapse at the optimum, by their ids.
 	Metrics Fields
+	// Model is the problem that was, or could be, searched; nil where there is nothing to search.
+	Model *Problem
 	// Words tell the answer to a person, a sentence each.
 	Words []string
 }

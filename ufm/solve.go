@@ -251,6 +251,7 @@ func search(ctx context.Context, p Problem, o Options) (found *Solution, why str
 // searchInto searches the minimum of a problem and adds what it finds to the report, with the certificate and the metrics of
 // collapse at that point.
 func (r *Report) searchInto(ctx context.Context, p Problem, o Options) error {
+	r.Model = &p
 	found, why, err := search(ctx, p, o)
 	if err != nil {
 		return err

@@ -23,7 +23,9 @@ type Spec struct {
 type Question struct {
 	Name   string
 	Words  string // what is asked
-	Params string // names of the parameters, separated by spaces; in brackets those that only some choices have
+	// Params names the parameters, separated by spaces: in brackets those that only some choices have, and after = what
+	// the command takes where a flag is left out. A Spec has to give them all the same.
+	Params string
 
 	answer func(ctx context.Context, p *params, o Options) (*Report, error)
 }

@@ -11,7 +11,7 @@ import (
 
 var supconQuestions = []Question{
 	{"supcon", "supervised contrastive loss of free features, in one batch or many (Khosla et al. 2020; Graf et al. 2021)",
-		"K n d tau radius constraint self_included batches", supcon},
+		"K n d tau radius constraint=sphere self_included batches", supcon},
 }
 
 // Contrast holds the parameters of the supervised contrastive loss. For an anchor i with the positives P (the other samples of
