@@ -468,7 +468,7 @@ func ceMargin(ctx context.Context, p *params, _ Options) (*Report, error) {
 	conserved := imbalance(d, w, h)
 	r := &Report{Solved: Fields{{"max_margin", 1 / (2 * float64(k-1) * math.Sqrt(float64(n)))}}}
 	var rows []Fields
-	s, err := ode.Start(f.derivative, 0, x, ode.Options{MaxSteps: 100_000})
+	s, err := ode.Start(f.derivative, 0, x, ode.Options{MaxSteps: 50_000})
 	status := "converged"
 	for err == nil && len(rows) < len(levels) {
 		if err = ctx.Err(); err != nil {

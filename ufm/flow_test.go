@@ -103,11 +103,11 @@ func TestFlowConserves(t *testing.T) {
 				if bias == FreeBias {
 					b = make([]float64, k)
 				}
-				points, _, err := flow(context.Background(), p, w, h, b, []float64{7}, precise)
+				path, err := flow(context.Background(), p, w, h, b, []float64{7}, precise)
 				if err != nil {
 					t.Fatal(err)
 				}
-				after := imbalance(d, points[0].W, points[0].H)
+				after := imbalance(d, path.points[0].W, path.points[0].H)
 				for i := range after {
 					if want := before[i] * math.Exp(-2*lambda*7); math.Abs(after[i]-want) > 1e-8 {
 						t.Fatalf("%+v, bias %s, decay %g: %.12g, want %.12g", loss, bias, lambda, after[i], want)
@@ -149,9 +149,6 @@ func TestStrongCollapseErrors(t *testing.T) {
 
 // In one dimension two classes of three kinds cannot all be separated: the answer says that it did not get there.
 func TestMarginFlowSaysNo(t *testing.T) {
-	if testing.Short() {
-		t.Skip("integrates to the limit of steps")
-	}
 	r, err := Answer(context.Background(), Spec{"ce_gradient_flow_margin", map[string]any{"K": 4, "n": 1, "d": 1, "loss": "ce_sum", "bias": "none",
 		"W0": map[string]any{"det": []any{4, 1, 1}, "scale": 0.5}, "H0": map[string]any{"det": []any{4, 1, 2}, "scale": 0.5}, "log_losses": []any{1, -5}}}, Options{})
 	if err != nil {
@@ -163,6 +160,19 @@ func TestMarginFlowSaysNo(t *testing.T) {
 	rows, _ := r.Solved.Get("rows")
 	if last := rows.([]Fields)[1]; !math.IsNaN(last.Number("margin_ratio")) {
 		t.Errorf("a level that was not reached has values: %v", last)
+	}
+}
+
+// A flow that takes too many steps ends where it came to, and says so.
+func TestFlowSaysNo(t *testing.T) {
+	r, err := Answer(context.Background(), Spec{"decayed_flow_balance", map[string]any{"K": 2, "n": 1, "d": 1, "lambda_W": 0.1, "lambda_H": 0.1, "bias": "none", "loss": "ce", "t": 1e9,
+		"W0": map[string]any{"det": []any{2, 1, 1}, "scale": 1}, "H0": map[string]any{"det": []any{2, 1, 2}, "scale": 1}}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, _ := r.Solved.Get("status")
+	if reached := r.Solved.Number("time_reached"); status != "out_of_steps" || !(reached > 1000 && reached < 1e9) {
+		t.Errorf("status %v at t = %g", status, reached)
 	}
 }
 

@@ -307,7 +307,12 @@ func (s *sizes) collapseCount(d decays) float64 { return s.n * s.n * d.W * d.H }
 
 // tooNarrow is the refusal of what has no room for the theory.
 func tooNarrow(k, d int) error {
-	return fmt.Errorf("d: %d, wanted at least %d (K-1): below, the nuclear norm is only a bound; --numeric searches", d, k-1)
+	return fmt.Errorf("d: %d, wanted at least %d (K-1): with fewer the nuclear norm is only a bound; --numeric searches", d, k-1)
+}
+
+// decayed is cross-entropy with decays.
+func decayed(counts []int, d int, dec decays) Problem {
+	return Problem{Loss: Loss{Kind: CrossEntropy}, Counts: counts, Dim: d, W: Decay(dec.W), H: Decay(dec.H), Bias: dec.Bias, B: dec.B}
 }
 
 const groupTheorem = "nuclear-norm reduction (Srebro 2004; Haeffele, Vidal 2015) on the sizes; classes of n samples coincide iff n <= N^2 lambda_W lambda_H (in the spirit of Hong, Ling 2023)"
@@ -328,7 +333,11 @@ func ceDecayImbalanced(ctx context.Context, p *params, o Options) (*Report, erro
 		return nil, err
 	}
 	if d < len(counts)-1 {
-		return nil, tooNarrow(len(counts), d)
+		if !o.Numeric {
+			return nil, tooNarrow(len(counts), d)
+		}
+		r := &Report{}
+		return r, r.searchInto(ctx, decayed(counts, d, dec), o)
 	}
 	mu, kw := math.Sqrt(dec.W*dec.H), math.Sqrt(dec.H/dec.W)
 	a, b := s.groups[0], s.groups[1]
@@ -393,50 +402,78 @@ func ceDecayImbalancedGroups(ctx context.Context, p *params, o Options) (*Report
 	if err := p.done(); err != nil {
 		return nil, err
 	}
-	if d < len(counts)-1 {
+	narrow := d < len(counts)-1
+	if narrow && !o.Numeric {
 		return nil, tooNarrow(len(counts), d)
+	}
+	if o.Method == methodNone {
+		return &Report{NotSolved: notRequested}, nil
 	}
 	s := bySize(counts)
 	var rows []Fields
 	for _, pair := range pairs {
 		dec := decays{W: pair[0], H: pair[1]}
 		row := Fields{{"lambda_W", dec.W}, {"lambda_H", dec.H}}
-		for _, bias := range []Bias{NoBias, FreeBias} {
-			problem := &groupProblem{groups: s.groups, mu: math.Sqrt(dec.W * dec.H), bias: bias}
-			found, err := problem.search(ctx, o, 0)
+		for _, rule := range []struct {
+			suffix string
+			bias   Bias
+		}{{"", NoBias}, {"_free_bias", FreeBias}} {
+			dec.Bias = rule.bias
+			var found Fields
+			var err error
+			if narrow {
+				found, err = searchWhole(ctx, decayed(counts, d, dec), o)
+			} else {
+				found, err = s.search(ctx, dec, o)
+			}
 			if err != nil {
 				return nil, err
 			}
-			slope, err := found.slope()
-			if err != nil {
-				return nil, err
-			}
-			suffix := ""
-			if bias == FreeBias {
-				suffix = "_free_bias"
-			}
-			row.Add("value"+suffix, found.objective)
-			row.Add("status"+suffix, string(found.best.Status))
-			row.Add("gradient_norm"+suffix, found.best.GradientNorm)
-			row.Add("seeds_at_best"+suffix, found.atBest)
-			row.Add("spectral_norm"+suffix, slope)
-		}
-		var together []any
-		for i, n := range counts {
-			if i == 0 || n != counts[i-1] {
-				if s.groups[s.of[i]].classes == 1 {
-					together = append(together, nil) // a class alone cannot coincide
-				} else {
-					together = append(together, s.coincide(n, dec))
-				}
+			for _, f := range found {
+				row.Add(f.Name+rule.suffix, f.Value)
 			}
 		}
-		row.Add("collapsed_groups", together)
-		row.Add("collapse_count", s.collapseCount(dec))
+		row.Add("collapsed_groups", nil)
+		if !narrow {
+			row[len(row)-1].Value = s.together(counts, dec)
+			row.Add("collapse_count", s.collapseCount(dec))
+		}
 		rows = append(rows, row)
 	}
-	r := &Report{Solved: Fields{{"rows", rows}}}
-	return r, nil
+	return &Report{Solved: Fields{{"rows", rows}}}, nil
+}
+
+// search finds the optimum in the coordinates of the sizes.
+func (s *sizes) search(ctx context.Context, d decays, o Options) (Fields, error) {
+	found, err := (&groupProblem{groups: s.groups, mu: math.Sqrt(d.W * d.H), bias: d.Bias, decay: d.B}).search(ctx, o, 0)
+	if err != nil {
+		return nil, err
+	}
+	slope, err := found.slope()
+	return found.fields().with(Field{"spectral_norm", slope}), err
+}
+
+func searchWhole(ctx context.Context, p Problem, o Options) (Fields, error) {
+	found, why, err := search(ctx, p, o)
+	if err != nil || found == nil {
+		return Fields{{"value", nil}, {"status", why}}, err
+	}
+	return found.fields(), nil
+}
+
+// together tells for every run of equal counts whether its classes coincide; nil where there is only one class of that size.
+func (s *sizes) together(counts []int, d decays) []any {
+	var out []any
+	for i, n := range counts {
+		switch {
+		case i > 0 && n == counts[i-1]:
+		case s.groups[s.of[i]].classes == 1:
+			out = append(out, nil)
+		default:
+			out = append(out, s.coincide(n, d))
+		}
+	}
+	return out
 }
 
 func ceDecayImbalancedZero(_ context.Context, p *params, _ Options) (*Report, error) {

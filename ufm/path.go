@@ -210,10 +210,13 @@ func snrFlow(ctx context.Context, p *params, o Options) (*Report, error) {
 			dy[j] = w / (samples * square(classes+w*w))
 		}
 	}, 0, start, []float64{t}, precise)
-	if err != nil {
-		return nil, fmt.Errorf("signal-to-noise flow: %w", err)
+	switch r.NotSolved = ""; {
+	case err == nil:
+		r.Solved = Fields{{"omega", states[0]}, {"status", "converged"}, {"steps", stats.Steps}}
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	default:
+		r.Solved = Fields{{"omega", nil}, {"status", "out_of_steps"}, {"steps", stats.Steps}}
 	}
-	r.NotSolved = ""
-	r.Solved = Fields{{"omega", states[0]}, {"status", "converged"}, {"steps", stats.Steps}}
 	return r, nil
 }
