@@ -21,8 +21,8 @@ type Spec struct {
 
 // Question is a problem that a Spec can name.
 type Question struct {
-	Name   string
-	Words  string // what is asked
+	Name  string
+	Words string // what is asked
 	// Params names the parameters, separated by spaces: in brackets those that only some choices have, and after = what
 	// the command takes where a flag is left out. A Spec has to give them all the same.
 	Params string
