@@ -87,7 +87,7 @@ func (o *objective) certify(at Point) (*Certificate, error) {
 	c.Global = c.Gap <= tightGap*max(1, math.Abs(value))
 	switch {
 	case c.Global:
-		c.Words = fmt.Sprintf("Global optimum: nothing is lower by more than %.1e.", max(c.Gap, 0))
+		c.Words = fmt.Sprintf("Global optimum, proved by duality: nothing is lower by more than %.0e.", max(c.Gap, 1e-12*max(1, math.Abs(value))))
 	case math.IsNaN(c.LowerBound):
 		c.Words = "No bound is known: nothing supports the point but the best of the searches."
 	case p.NonNegative:

@@ -21,12 +21,14 @@ type Saddle struct {
 	Curvature    float64 // by the formula
 	Measured     float64 // the same by evaluating the Hessian along the direction
 	Direction    Point   // dW, dH
-	// Escape is where a descent from the point along the direction ends.
-	Escape Start
+	// Escape is where a descent from the point along the direction ends, having left Escapes saddles, this one included.
+	Escape  Start
+	Escapes int
 }
 
-// Saddle examines a critical point and leaves it. It wants a convex loss, decays of both factors, no layers, and a
-// W with a null vector. An error says which is missing, or that |G|_2 is not above the threshold.
+// Saddle examines a critical point and leaves it, and leaves the saddles that the descent meets, for the descent from a symmetric
+// point stays as symmetric as it can. It wants a convex loss, decays of both factors, no layers, and a W with a null
+// vector. An error says which is missing, or that |G|_2 is not above the threshold.
 func (p Problem) Saddle(ctx context.Context, at Point) (*Saddle, error) {
 	o, err := p.objectiveFor(at)
 	if err != nil {
@@ -35,41 +37,11 @@ func (p Problem) Saddle(ctx context.Context, at Point) (*Saddle, error) {
 	if o.w == nil || len(p.Layers) > 0 || p.W.Kind != DecayKind || p.H.Kind != DecayKind || p.Classifier != Free || p.NonNegative || p.Loss.Kind == Focal {
 		return nil, fmt.Errorf("saddle: wants a convex loss with decays of W and H, a free classifier and no layers")
 	}
-	s := &Saddle{Value: o.valueAt(at), Threshold: math.Sqrt(p.W.Size * p.H.Size)}
-	o.lossAt()
-	price := func(r sampleRow) float64 { return math.Sqrt(r.times) }
-	g := o.columns(price)
-	rows, d := len(o.rows), p.Dim
-	sv, right, err := linalg.SVD(rows, o.k, append([]float64(nil), g...)) // rows of right are vectors of the classes
+	s, dx, err := o.wayOut(at)
 	if err != nil {
 		return nil, err
 	}
-	s.SpectralNorm = sv[0]
-	s.Curvature = -2 * (s.SpectralNorm - s.Threshold)
-	if !(s.Curvature < 0) {
-		return nil, fmt.Errorf("no saddle: the spectral norm %.6g is not above %.6g", s.SpectralNorm, s.Threshold)
-	}
-	null, err := nullVector(at.W, d)
-	if err != nil {
-		return nil, err
-	}
-	u := right[:o.k]
-	v := make([]float64, rows)
-	kernel.Gemm64(false, true, rows, 1, o.k, 1/s.SpectralNorm, g, o.k, u, o.k, 0, v, 1)
-	ratio := math.Pow(p.H.Size/p.W.Size, 0.25)
-	direction := Point{W: make([]float64, o.k*d), H: make([]float64, rows*d)}
-	for k := range o.k {
-		kernel.Axpy64(direction.W[k*d:(k+1)*d], ratio*u[k], null)
-	}
-	for i, r := range o.rows {
-		kernel.Axpy64(direction.H[i*d:(i+1)*d], -v[i]/(ratio*price(r)), null)
-	}
-	s.Direction = direction
 	x, err := o.values(at)
-	if err != nil {
-		return nil, err
-	}
-	dx, err := o.values(direction)
 	if err != nil {
 		return nil, err
 	}
@@ -78,13 +50,56 @@ func (p Problem) Saddle(ctx context.Context, at Point) (*Saddle, error) {
 	s.GradientNorm = math.Sqrt(kernel.SumSquares64(gradient))
 	o.product(x, dx, hd)
 	s.Measured = kernel.Dot64(dx, hd)
-	kernel.Axpy64(x, 1e-3, dx)
-	r := o.minimise(ctx, SolveOptions{Method: "auto"}, x)
-	s.Escape = Start{Value: r.Value, GradientNorm: r.GradientNorm, Status: string(r.Status), Iterations: r.Iterations}
-	if r.Status == optimize.Interrupted {
-		return nil, ctx.Err()
+	for range o.k {
+		kernel.Axpy64(x, 1e-3, dx)
+		r := o.minimise(ctx, SolveOptions{Method: "auto"}, x)
+		if r.Status == optimize.Interrupted {
+			return nil, ctx.Err()
+		}
+		x = r.X
+		s.Escapes++
+		s.Escape = Start{Value: r.Value, GradientNorm: r.GradientNorm, Status: string(r.Status), Iterations: s.Escape.Iterations + r.Iterations}
+		if _, dx, err = o.wayOut(o.pointOfRows(x)); err != nil {
+			break // no saddle any more
+		}
 	}
 	return s, nil
+}
+
+// wayOut finds the direction of negative curvature at a critical point, in the variables of the search too.
+func (o *objective) wayOut(at Point) (*Saddle, []float64, error) {
+	p := &o.p
+	s := &Saddle{Value: o.valueAt(at), Threshold: math.Sqrt(p.W.Size * p.H.Size)}
+	o.lossAt()
+	price := func(r sampleRow) float64 { return math.Sqrt(r.times) }
+	g := o.columns(price)
+	rows, d := len(o.rows), p.Dim
+	sv, right, err := linalg.SVD(rows, o.k, append([]float64(nil), g...)) // rows of right are vectors of the classes
+	if err != nil {
+		return nil, nil, err
+	}
+	s.SpectralNorm = sv[0]
+	s.Curvature = -2 * (s.SpectralNorm - s.Threshold)
+	if !(s.SpectralNorm > s.Threshold*(1+1e-6)) {
+		return nil, nil, fmt.Errorf("no saddle: the spectral norm %.6g is not above %.6g", s.SpectralNorm, s.Threshold)
+	}
+	null, err := nullVector(at.W, d)
+	if err != nil {
+		return nil, nil, err
+	}
+	u := right[:o.k]
+	v := make([]float64, rows)
+	kernel.Gemm64(false, true, rows, 1, o.k, 1/s.SpectralNorm, g, o.k, u, o.k, 0, v, 1)
+	ratio := math.Pow(p.H.Size/p.W.Size, 0.25)
+	s.Direction = Point{W: make([]float64, o.k*d), H: make([]float64, rows*d)}
+	for k := range o.k {
+		kernel.Axpy64(s.Direction.W[k*d:(k+1)*d], ratio*u[k], null)
+	}
+	for i, r := range o.rows {
+		kernel.Axpy64(s.Direction.H[i*d:(i+1)*d], -v[i]/(ratio*price(r)), null)
+	}
+	dx, err := o.values(s.Direction)
+	return s, dx, err
 }
 
 // nullVector is a unit vector that is orthogonal to the rows of w, of length d.
@@ -129,14 +144,18 @@ func factorise(logits []float64, K, n, d int, lambda decays) (Point, error) {
 func (s *Saddle) fields() Fields {
 	return Fields{{"value", s.Value}, {"gradient_norm", s.GradientNorm}, {"spectral_norm", s.SpectralNorm}, {"threshold", s.Threshold},
 		{"negative_curvature", s.Curvature}, {"curvature_measured", s.Measured}, {"escape_value", s.Escape.Value}, {"escape_status", s.Escape.Status},
-		{"escape_iterations", s.Escape.Iterations}}
+		{"escape_iterations", s.Escape.Iterations}, {"saddles_left", s.Escapes}}
 }
 
 func (s *Saddle) words() []string {
+	others := ""
+	if s.Escapes > 1 {
+		others = fmt.Sprintf(" and leaves %d more saddles like it", s.Escapes-1)
+	}
 	return []string{
 		fmt.Sprintf("The point is critical (gradient %.1e) and not global: the gradient in the logits has the spectral norm %.6g, above %.6g.", s.GradientNorm, s.SpectralNorm, s.Threshold),
 		fmt.Sprintf("Along its leading singular vectors, in a dimension that W does not use, the curvature is %.6g by formula and %.6g by evaluation.", s.Curvature, s.Measured),
-		fmt.Sprintf("A descent that sets out that way ends at %.10g (%s).", s.Escape.Value, s.Escape.Status),
+		fmt.Sprintf("A descent that sets out that way%s ends at %.10g (%s).", others, s.Escape.Value, s.Escape.Status),
 	}
 }
 

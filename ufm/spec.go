@@ -81,14 +81,14 @@ func answer(ctx context.Context, questions []Question, spec Spec, o Options) (*R
 	return nil, fmt.Errorf("%s: not a problem%s", spec.Problem, suggest.Hint(spec.Problem, names))
 }
 
-// mostSpec is the largest file that is taken for a spec.
-const mostSpec = 16 << 20
+// MaxSpec is the largest file, in bytes, that is taken for a spec.
+const MaxSpec = 16 << 20
 
 // ReadSpec reads a spec from JSON, or from YAML where it does not begin with a brace.
 func ReadSpec(data []byte) (Spec, error) {
 	var spec Spec
-	if len(data) > mostSpec {
-		return spec, fmt.Errorf("not a spec: %d bytes, wanted at most %d", len(data), mostSpec)
+	if len(data) > MaxSpec {
+		return spec, fmt.Errorf("not a spec: %d bytes, wanted at most %d", len(data), MaxSpec)
 	}
 	if begin := bytes.TrimSpace(data); len(begin) == 0 || begin[0] != '{' {
 		d := yaml.NewDecoder(bytes.NewReader(data))
