@@ -47,7 +47,7 @@ func (p *params) fixedShape(shape Polytope) (K, n, d int, ew float64) {
 	K, n, d, ew = p.classes("K"), p.count("n"), p.count("d"), p.positive("E_W")
 	if p.err == nil {
 		if err := shape.fits(K, d); err != nil {
-			p.fail("K and d", "%v", err)
+			p.fail("d", "%v", err)
 		}
 	}
 	return K, n, d, ew

@@ -3,7 +3,6 @@ package ufm
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 )
 
@@ -89,7 +88,7 @@ func modelQuestion(ctx context.Context, p *params, o Options) (*Report, error) {
 	case err == nil:
 		r.ClosedForm, r.Words = best.Fields, best.Words
 	case errors.Is(err, ErrNoTheory):
-		r.Words = []string{fmt.Sprintf("%v: the answer is that of the search.", err)}
+		r.Words = []string{"No closed form is known for this combination: the answer is that of the search."}
 	default:
 		return nil, err
 	}

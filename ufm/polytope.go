@@ -11,19 +11,19 @@ func (shape Polytope) fits(K, d int) error {
 	switch shape {
 	case Simplex:
 		if d < K-1 {
-			return fmt.Errorf("dim: %d, a simplex of %d classes needs at least %d", d, K, K-1)
+			return fmt.Errorf("a simplex of %d classes needs at least %d dimensions, not %d", K, K-1, d)
 		}
 	case Orthoplex:
 		if K != 2*d {
-			return fmt.Errorf("dim: %d, an orthoplex of %d classes has K/2 dimensions", d, K)
+			return fmt.Errorf("an orthoplex of %d classes has K/2 dimensions, not %d", K, d)
 		}
 	case Cube:
 		if bits.OnesCount(uint(K)) != 1 || K != 1<<min(d, 62) {
-			return fmt.Errorf("dim: %d, a cube of %d classes has log2(K) dimensions, K a power of 2", d, K)
+			return fmt.Errorf("a cube has 2^d classes, in %d dimensions not %d", d, K)
 		}
 	case Identity:
 		if d < K {
-			return fmt.Errorf("dim: %d, an orthonormal frame of %d classes needs at least %d", d, K, K)
+			return fmt.Errorf("an orthonormal frame of %d classes needs as many dimensions, not %d", K, d)
 		}
 	default:
 		return fmt.Errorf("classifier %q: not a polytope", shape)

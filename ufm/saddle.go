@@ -149,7 +149,10 @@ func (s *Saddle) fields() Fields {
 
 func (s *Saddle) words() []string {
 	others := ""
-	if s.Escapes > 1 {
+	switch {
+	case s.Escapes == 2:
+		others = " and leaves another saddle like it"
+	case s.Escapes > 2:
 		others = fmt.Sprintf(" and leaves %d more saddles like it", s.Escapes-1)
 	}
 	return []string{

@@ -137,9 +137,15 @@ func searchText(p *page, r *ufm.Report) {
 		t.add(faint("theorem"), text(s))
 	}
 	if r.Solved != nil {
-		status, ok := r.Solved.Get("status")
-		if ok {
-			t.add(faint("search"), text(fmt.Sprintf("%v after %s steps, gradient %s", status, short(get(r.Solved, "iterations")), tiny(r.Solved.Number("gradient_norm"), 1e-10))))
+		if status, ok := r.Solved.Get("status"); ok {
+			s := fmt.Sprint(status)
+			if n, there := r.Solved.Get("iterations"); there {
+				s += fmt.Sprintf(" after %v steps", n)
+			}
+			if g := r.Solved.Number("gradient_norm"); !math.IsNaN(g) {
+				s += ", gradient " + tiny(g, 1e-10)
+			}
+			t.add(faint("search"), text(s))
 		}
 		if n, there := r.Solved.Get("seeds"); there {
 			s := fmt.Sprintf("%v of %v starts reach this value", get(r.Solved, "seeds_at_best"), n)
@@ -152,7 +158,7 @@ func searchText(p *page, r *ufm.Report) {
 			t.add(faint("features"), text("one for each class: equal features are optimal, for the loss is convex in the logits"))
 		}
 	} else if r.NotSolved == "not_requested" {
-		t.add(faint("search"), text("not requested (--numeric asks for it where the problem is large)"))
+		t.add(faint("search"), text("not requested"))
 	}
 	if r.Certificate != nil {
 		if v := r.Certificate.Number("spectral_norm"); !math.IsNaN(v) {
@@ -292,6 +298,14 @@ func shortTo(v any, digits int) string {
 		return joined(v, digits)
 	case []bool:
 		return joined(v, digits)
+	case ufm.Fields:
+		var parts []string
+		for _, f := range v {
+			if s := shortTo(f.Value, min(digits, 6)); s != "" {
+				parts = append(parts, f.Name+": "+s)
+			}
+		}
+		return strings.Join(parts, ", ")
 	}
 	return ""
 }
