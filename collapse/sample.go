@@ -44,7 +44,8 @@ type classifier struct {
 	centred  *geometry.Vectors // rows less their mean
 	present  *geometry.Vectors // rows of the present classes
 	mean     []float64         // of the rows of W
-	cross    []float64         // K x K, (w_c - mean).m_j for present classes c, j
+	products []float64         // Classes x K, (w_k - mean).m_j for present classes j
+	cross    []float64         // K x K, the rows of present classes
 	atCentre []float64         // W mu_G + b
 }
 
@@ -117,8 +118,15 @@ func (s *sample) use(c *features.Classifier) {
 		places[i] = int(label)
 	}
 	cl.present = cl.all.Subset(places)
-	cl.cross = make([]float64, s.k*s.k)
-	kernel.Gemm64(false, true, s.k, s.k, s.d, 1, cl.centred.Subset(places).Data, s.d, s.means.Data, s.d, 0, cl.cross, s.k)
+	cl.products = make([]float64, c.Classes*s.k)
+	kernel.Gemm64(false, true, c.Classes, s.k, s.d, 1, cl.centred.Data, s.d, s.means.Data, s.d, 0, cl.products, s.k)
+	cl.cross = cl.products
+	if s.k < c.Classes {
+		cl.cross = make([]float64, 0, s.k*s.k)
+		for _, k := range places {
+			cl.cross = append(cl.cross, cl.products[k*s.k:(k+1)*s.k]...)
+		}
+	}
 	cl.atCentre = make([]float64, c.Classes)
 	for k := range cl.atCentre {
 		w := cl.all.Row(k)
@@ -166,7 +174,7 @@ func (s *sample) plan(classify bool) *moments.Plan {
 	if classify && s.class != nil {
 		c := s.class
 		p.Weights = &moments.Weights{
-			Classes: c.Classes, Centred: c.centred.Data, Norm: c.centred.Norms(), Cosines: c.centred.Directed(),
+			Classes: c.Classes, Centred: c.centred.Data, Cross: c.products, Norm: c.centred.Norms(), Cosines: c.centred.Directed(),
 			AtCentre: c.atCentre,
 		}
 	}

@@ -216,6 +216,9 @@ func planOf(s *moments.State, o option) *moments.Plan {
 				row[j] -= mean[j]
 			}
 			w.Centred = append(w.Centred, row...)
+			for i := range k {
+				w.Cross = append(w.Cross, dot(row, p.Means[i*d:(i+1)*d]))
+			}
 			w.Norm = append(w.Norm, math.Sqrt(dot(row, row)))
 			w.AtCentre = append(w.AtCentre, at)
 		}

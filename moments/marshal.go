@@ -42,7 +42,7 @@ func (s *State) MarshalBinary() ([]byte, error) {
 	}
 	if open {
 		e.place(place{0, s.next / BlockRows}, 0)
-		e.table(s.open.copy().finish(s.pivot, nil))
+		e.table(s.open.copy().finish(s.pivot))
 	}
 	return e.end(), nil
 }

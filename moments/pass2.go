@@ -359,16 +359,16 @@ func (w *rowWorker[T]) residuals(b *features.Batch) int {
 		if !ok {
 			c = int32(w.k)
 		}
-		base, dst := w.bases[int(c)*d:][:d], w.residual[m*d:][:d]
+		pivot, base, dst := w.Summary.Pivot, w.base(int(c)), w.residual[m*d:][:d]
 		var sq, norm2 float64
 		var x32 []float32
 		var x64 []float64
 		if b.Float64 != nil {
 			x64 = b.Float64[i*d : (i+1)*d]
-			sq = diff64(dst, x64, base)
+			sq = residual64(dst, x64, pivot, base)
 		} else {
 			x32 = b.Float32[i*d : (i+1)*d]
-			sq = diff32(dst, x32, base)
+			sq = residual32(dst, x32, pivot, base)
 		}
 		if math.IsNaN(sq) || math.IsInf(sq, 0) {
 			copy(w.wide, x64)
@@ -400,22 +400,22 @@ func (w *rowWorker[T]) residuals(b *features.Batch) int {
 	return m
 }
 
-func diff32[T real](dst []T, x []float32, base []float64) float64 {
+func residual32[T real](dst []T, x []float32, pivot, base []float64) float64 {
 	switch dst := any(dst).(type) {
 	case []float32:
-		return kernel.Diff32(dst, x, base)
+		return kernel.Residual32(dst, x, pivot, base)
 	case []float64:
-		return kernel.Diff32To64(dst, x, base)
+		return kernel.Residual32To64(dst, x, pivot, base)
 	}
 	panic("unreachable")
 }
 
-func diff64[T real](dst []T, x, base []float64) float64 {
+func residual64[T real](dst []T, x, pivot, base []float64) float64 {
 	switch dst := any(dst).(type) {
 	case []float32:
-		return kernel.Diff64To32(dst, x, base)
+		return kernel.Residual64To32(dst, x, pivot, base)
 	case []float64:
-		return kernel.Diff64(dst, x, base)
+		return kernel.Residual64(dst, x, pivot, base)
 	}
 	panic("unreachable")
 }
@@ -597,11 +597,11 @@ func (w *rowWorker[T]) tolerance(square float64) float64 {
 
 // distance is |h - base|^2 in float64.
 func (w *rowWorker[T]) distance(b *features.Batch, i, base int) float64 {
-	at, mu := int(w.source[i]), w.bases[base*w.d:][:w.d]
+	at, pivot, mu := int(w.source[i]), w.Summary.Pivot, w.base(base)
 	if b.Float64 != nil {
-		return kernel.Diff64(w.wide, b.Float64[at*w.d:][:w.d], mu)
+		return kernel.Residual64(w.wide, b.Float64[at*w.d:][:w.d], pivot, mu)
 	}
-	return kernel.Diff32To64(w.wide, b.Float32[at*w.d:][:w.d], mu)
+	return kernel.Residual32To64(w.wide, b.Float32[at*w.d:][:w.d], pivot, mu)
 }
 
 func add[T real](dst, v []T) {

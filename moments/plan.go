@@ -22,6 +22,7 @@ const (
 type Weights struct {
 	Classes  int       // rows of W
 	Centred  []float64 // Classes x d, w_k less the mean row
+	Cross    []float64 // Classes x K, their products with the centred means
 	Norm     []float64 // Classes, the norms of those rows
 	AtCentre []float64 // Classes, logits at the global mean
 	Cosines  bool      // rows all have a direction: find cosine margins
@@ -71,7 +72,7 @@ func (p *Plan) check() error {
 	k, d := len(s.Classes), s.Dim
 	ok := len(p.Centre) == d && len(p.Means) == k*d && len(p.Gram) == k*k &&
 		(p.Moments != OnAxes || len(p.Axes) == p.Rank*d) &&
-		(p.Weights == nil || len(p.Weights.Centred) == p.Weights.Classes*d && len(p.Weights.Norm) == p.Weights.Classes &&
+		(p.Weights == nil || len(p.Weights.Centred) == p.Weights.Classes*d && len(p.Weights.Cross) == k*p.Weights.Classes && len(p.Weights.Norm) == p.Weights.Classes &&
 			len(p.Weights.AtCentre) == p.Weights.Classes)
 	if l := p.Levels; l != nil {
 		ok = ok && len(l.Used) == k && len(l.Inverse) == k*k && len(l.Shape) == k*k && len(l.Scale) == k
@@ -131,11 +132,10 @@ func convertTo[T real](dst []T, v []float64) {
 }
 
 // bench is the plan laid out for the rows: one right operand for all products with the residual, and for every base
-// (a class mean, or for rows of unknown class the global mean, which comes last) the part of each product that the base adds.
+// (a class mean, or for rows of unknown class the centre, which comes last) the part of each product that the base adds.
 type bench[T real] struct {
 	*Plan
 	k, kw, d, r int
-	bases       []float64 // (K+1) x d, what is subtracted from a row
 	operand     product[T]
 	cols        int        // of the operand: axes, then means, then weights, as present, then zeros
 	means       int        // column of the first mean, -1 if scores come from the axes
@@ -155,13 +155,6 @@ func newBench[T real](p *Plan) *bench[T] {
 	s := p.Summary
 	k, d := len(s.Classes), s.Dim
 	b := &bench[T]{Plan: p, k: k, d: d, r: p.Rank, means: -1, levels: newLevelBench[T](p)}
-	b.bases = make([]float64, (k+1)*d)
-	copy(b.bases, s.Mean)
-	copy(b.bases[k*d:], p.Centre)
-	for i := range k + 1 {
-		kernel.Add64(b.bases[i*d:(i+1)*d], s.Pivot)
-	}
-
 	var operand [][]float64
 	if p.Moments == OnAxes {
 		operand = append(operand, p.Axes)
@@ -210,15 +203,12 @@ func newBench[T real](p *Plan) *bench[T] {
 
 	if p.Weights != nil {
 		w := p.Weights
-		// Bases are rounded to the size of the offset, so what they stand for is taken from them again.
-		from := make([]float64, (k+1)*d)
-		for i := range k + 1 {
-			row := from[i*d : (i+1)*d]
-			kernel.Diff64(row, b.bases[i*d:(i+1)*d], s.Pivot)
-			kernel.Axpy64(row, -1, p.Centre)
+		at := make([]float64, (k+1)*b.kw) // the last base is the centre itself
+		for j := range b.kw {
+			for i := range k {
+				at[i*b.kw+j] = w.Cross[j*k+i]
+			}
 		}
-		at := make([]float64, (k+1)*b.kw)
-		kernel.Gemm64(false, true, k+1, b.kw, d, 1, from, d, w.Centred, d, 0, at, b.kw)
 		b.cosines = convert[T](at)
 		for i := range k + 1 {
 			row := at[i*b.kw : (i+1)*b.kw]
@@ -241,4 +231,12 @@ func newBench[T real](p *Plan) *bench[T] {
 		b.inverse = convert[T](inverse)
 	}
 	return b
+}
+
+// base is what is subtracted from a row of class c, beside the pivot.
+func (b *bench[T]) base(c int) []float64 {
+	if c == b.k {
+		return b.Centre
+	}
+	return b.Summary.Mean[c*b.d:][:b.d]
 }

@@ -98,7 +98,7 @@ func (s *State) Add(b *features.Batch) error {
 // close makes the open block part of the forest.
 func (s *State) close(index int64) {
 	if s.open != nil && len(s.open.classes) > 0 {
-		s.forest.add(index, s.open.finish(s.pivot, nil))
+		s.forest.add(index, s.open.finish(s.pivot))
 	}
 	s.open = nil
 }
@@ -179,8 +179,14 @@ type collector struct {
 }
 
 func (c *collector) Begin(index int) {
-	if c.block == nil {
+	switch {
+	case c.block == nil:
 		c.block = newBlock(c.state.dim)
+	case c.block.table == nil: // only now: the table of the last block is likely merged by now, and spare
+		var ok bool
+		if c.block.table, ok = c.spare.get(); !ok {
+			c.block.table = newTable(c.state.dim)
+		}
 	}
 	c.index, c.bad = int64(index), Nonfinite{}
 	c.block.reserve(c.classes(index * BlockRows))
@@ -214,11 +220,7 @@ func (c *collector) End() {
 		s.forest.mu.Unlock()
 	}
 	if len(c.block.classes) > 0 {
-		next, ok := c.spare.get()
-		if !ok {
-			next = newTable(s.dim)
-		}
-		s.forest.add(c.index, c.block.finish(s.pivot, next))
+		s.forest.add(c.index, c.block.finish(s.pivot))
 	}
 }
 
@@ -424,8 +426,8 @@ func (b *block) add(x *features.Batch, first int64) (bad Nonfinite) {
 	return bad
 }
 
-// finish hands the table over, its means about the pivot. The block goes on with another, empty one.
-func (b *block) finish(pivot []float64, next *table) *table {
+// finish hands the table over, its means about the pivot. The block needs another one to go on.
+func (b *block) finish(pivot []float64) *table {
 	t := b.table
 	for c := range t.classes {
 		n := float64(t.count[c])
@@ -439,6 +441,6 @@ func (b *block) finish(pivot []float64, next *table) *table {
 		}
 		kernel.Add64(mean, b.row64)
 	}
-	b.table, b.narrow, b.wide = next, b.narrow[:0], b.wide[:0]
+	b.table, b.narrow, b.wide = nil, b.narrow[:0], b.wide[:0]
 	return t
 }

@@ -29,7 +29,7 @@ func (s *State) Summary() *Summary {
 		for _, p := range parts {
 			all.put(p)
 		}
-		all.add(s.next/BlockRows, s.open.copy().finish(s.pivot, nil))
+		all.add(s.next/BlockRows, s.open.copy().finish(s.pivot))
 		parts = all.parts()
 	}
 	t := newTable(s.dim)

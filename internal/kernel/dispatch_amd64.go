@@ -69,16 +69,6 @@ func axpy64(sum []float64, a float64, x []float64) {
 	}
 }
 
-func diff32(dst, x []float32, mu []float64) float64 {
-	switch level {
-	case levelAVX512:
-		return diff32AVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(mu), len(x))
-	case levelAVX2:
-		return diff32AVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(mu), len(x))
-	}
-	return diffGo(dst, x, mu)
-}
-
 func diff32To64(dst []float64, x []float32, mu []float64) float64 {
 	switch level {
 	case levelAVX512:
@@ -99,14 +89,44 @@ func diff64(dst, x, mu []float64) float64 {
 	return diffGo(dst, x, mu)
 }
 
-func diff64To32(dst []float32, x, mu []float64) float64 {
+func residual32(dst, x []float32, p, mu []float64) float64 {
 	switch level {
 	case levelAVX512:
-		return diff64To32AVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(mu), len(x))
+		return residual32AVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(p), unsafe.SliceData(mu), len(x))
 	case levelAVX2:
-		return diff64To32AVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(mu), len(x))
+		return residual32AVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(p), unsafe.SliceData(mu), len(x))
 	}
-	return diffGo(dst, x, mu)
+	return residualGo(dst, x, p, mu)
+}
+
+func residual32To64(dst []float64, x []float32, p, mu []float64) float64 {
+	switch level {
+	case levelAVX512:
+		return residual32To64AVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(p), unsafe.SliceData(mu), len(x))
+	case levelAVX2:
+		return residual32To64AVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(p), unsafe.SliceData(mu), len(x))
+	}
+	return residualGo(dst, x, p, mu)
+}
+
+func residual64(dst, x, p, mu []float64) float64 {
+	switch level {
+	case levelAVX512:
+		return residual64AVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(p), unsafe.SliceData(mu), len(x))
+	case levelAVX2:
+		return residual64AVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(p), unsafe.SliceData(mu), len(x))
+	}
+	return residualGo(dst, x, p, mu)
+}
+
+func residual64To32(dst []float32, x, p, mu []float64) float64 {
+	switch level {
+	case levelAVX512:
+		return residual64To32AVX512(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(p), unsafe.SliceData(mu), len(x))
+	case levelAVX2:
+		return residual64To32AVX2(unsafe.SliceData(dst), unsafe.SliceData(x), unsafe.SliceData(p), unsafe.SliceData(mu), len(x))
+	}
+	return residualGo(dst, x, p, mu)
 }
 
 func scaledDistance32(x []float32, a float64, u []float64) float64 {

@@ -12,12 +12,16 @@ func addRow32(sum, unit []float64, a float64, x, p []float32) float64 {
 func addRow64(sum, unit []float64, a float64, x, p []float64) float64 {
 	return addRowGo(sum, unit, a, x, p)
 }
-func axpy32(sum []float64, a float64, x []float32)                 { axpyGo(sum, a, x) }
-func axpy64(sum []float64, a float64, x []float64)                 { axpyGo(sum, a, x) }
-func diff32(dst, x []float32, mu []float64) float64                { return diffGo(dst, x, mu) }
-func diff32To64(dst []float64, x []float32, mu []float64) float64  { return diffGo(dst, x, mu) }
-func diff64(dst, x, mu []float64) float64                          { return diffGo(dst, x, mu) }
-func diff64To32(dst []float32, x, mu []float64) float64            { return diffGo(dst, x, mu) }
+func axpy32(sum []float64, a float64, x []float32)                { axpyGo(sum, a, x) }
+func axpy64(sum []float64, a float64, x []float64)                { axpyGo(sum, a, x) }
+func diff32To64(dst []float64, x []float32, mu []float64) float64 { return diffGo(dst, x, mu) }
+func diff64(dst, x, mu []float64) float64                         { return diffGo(dst, x, mu) }
+func residual32(dst, x []float32, p, mu []float64) float64        { return residualGo(dst, x, p, mu) }
+func residual32To64(dst []float64, x []float32, p, mu []float64) float64 {
+	return residualGo(dst, x, p, mu)
+}
+func residual64(dst, x, p, mu []float64) float64                   { return residualGo(dst, x, p, mu) }
+func residual64To32(dst []float32, x, p, mu []float64) float64     { return residualGo(dst, x, p, mu) }
 func scaledDistance32(x []float32, a float64, u []float64) float64 { return scaledDistanceGo(x, a, u) }
 func scaledDistance64(x []float64, a float64, u []float64) float64 { return scaledDistanceGo(x, a, u) }
 func dot32(x []float32, y []float64) float64                       { return dotGo(x, y) }

@@ -75,28 +75,9 @@ func Axpy64(sum []float64, a float64, x []float64) {
 	axpy64(sum, a, x)
 }
 
-// Diff32 writes x - mu, taken in float64 and rounded to float32, and returns the sum of squares of
-// the differences before rounding:
+// Diff64 writes x - mu and returns the sum of squares of the differences:
 //
-//	for i, v := range x { d := float64(v) - mu[i]; dst[i] = float32(d); sq += d * d }
-func Diff32(dst, x []float32, mu []float64) (sq float64) {
-	dst, mu = dst[:len(x)], mu[:len(x)]
-	for ; len(x) > piece; dst, x, mu = dst[piece:], x[piece:], mu[piece:] {
-		sq += diff32(dst[:piece], x[:piece], mu[:piece])
-	}
-	return sq + diff32(dst, x, mu)
-}
-
-// Diff32To64 is [Diff32] with a float64 result.
-func Diff32To64(dst []float64, x []float32, mu []float64) (sq float64) {
-	dst, mu = dst[:len(x)], mu[:len(x)]
-	for ; len(x) > piece; dst, x, mu = dst[piece:], x[piece:], mu[piece:] {
-		sq += diff32To64(dst[:piece], x[:piece], mu[:piece])
-	}
-	return sq + diff32To64(dst, x, mu)
-}
-
-// Diff64 is [Diff32] for float64 input and result.
+//	for i, v := range x { d := v - mu[i]; dst[i] = d; sq += d * d }
 func Diff64(dst, x, mu []float64) (sq float64) {
 	dst, mu = dst[:len(x)], mu[:len(x)]
 	for ; len(x) > piece; dst, x, mu = dst[piece:], x[piece:], mu[piece:] {
@@ -105,13 +86,52 @@ func Diff64(dst, x, mu []float64) (sq float64) {
 	return sq + diff64(dst, x, mu)
 }
 
-// Diff64To32 is [Diff32] for float64 input.
-func Diff64To32(dst []float32, x, mu []float64) (sq float64) {
+// Diff32To64 is [Diff64] for float32 input.
+func Diff32To64(dst []float64, x []float32, mu []float64) (sq float64) {
 	dst, mu = dst[:len(x)], mu[:len(x)]
 	for ; len(x) > piece; dst, x, mu = dst[piece:], x[piece:], mu[piece:] {
-		sq += diff64To32(dst[:piece], x[:piece], mu[:piece])
+		sq += diff32To64(dst[:piece], x[:piece], mu[:piece])
 	}
-	return sq + diff64To32(dst, x, mu)
+	return sq + diff32To64(dst, x, mu)
+}
+
+// Residual32 writes x - p - mu, taken in float64 and rounded to float32, and returns the sum of squares
+// of the differences before rounding:
+//
+//	for i, v := range x { d := (float64(v) - p[i]) - mu[i]; dst[i] = float32(d); sq += d * d }
+func Residual32(dst, x []float32, p, mu []float64) (sq float64) {
+	dst, p, mu = dst[:len(x)], p[:len(x)], mu[:len(x)]
+	for ; len(x) > piece; dst, x, p, mu = dst[piece:], x[piece:], p[piece:], mu[piece:] {
+		sq += residual32(dst[:piece], x[:piece], p[:piece], mu[:piece])
+	}
+	return sq + residual32(dst, x, p, mu)
+}
+
+// Residual32To64 is [Residual32] with a float64 result.
+func Residual32To64(dst []float64, x []float32, p, mu []float64) (sq float64) {
+	dst, p, mu = dst[:len(x)], p[:len(x)], mu[:len(x)]
+	for ; len(x) > piece; dst, x, p, mu = dst[piece:], x[piece:], p[piece:], mu[piece:] {
+		sq += residual32To64(dst[:piece], x[:piece], p[:piece], mu[:piece])
+	}
+	return sq + residual32To64(dst, x, p, mu)
+}
+
+// Residual64 is [Residual32] for float64 input and result.
+func Residual64(dst, x, p, mu []float64) (sq float64) {
+	dst, p, mu = dst[:len(x)], p[:len(x)], mu[:len(x)]
+	for ; len(x) > piece; dst, x, p, mu = dst[piece:], x[piece:], p[piece:], mu[piece:] {
+		sq += residual64(dst[:piece], x[:piece], p[:piece], mu[:piece])
+	}
+	return sq + residual64(dst, x, p, mu)
+}
+
+// Residual64To32 is [Residual32] for float64 input.
+func Residual64To32(dst []float32, x, p, mu []float64) (sq float64) {
+	dst, p, mu = dst[:len(x)], p[:len(x)], mu[:len(x)]
+	for ; len(x) > piece; dst, x, p, mu = dst[piece:], x[piece:], p[piece:], mu[piece:] {
+		sq += residual64To32(dst[:piece], x[:piece], p[:piece], mu[:piece])
+	}
+	return sq + residual64To32(dst, x, p, mu)
 }
 
 // ScaledDistance32 returns the squared distance of a x and u:

@@ -261,93 +261,6 @@ end12:
 	VZEROUPPER
 	RET
 
-// func diff32AVX512(dst *float32, x *float32, mu *float64, n int) float64
-// Requires: AVX, AVX512F, AVX512VL, BMI2, SSE2
-TEXT ·diff32AVX512(SB), NOSPLIT, $0-40
-	MOVQ   dst+0(FP), SI
-	MOVQ   x+8(FP), DI
-	MOVQ   mu+16(FP), R8
-	MOVQ   n+24(FP), CX
-	VXORPD X0, X0, X0
-	VXORPD X1, X1, X1
-	VXORPD X2, X2, X2
-	VXORPD X3, X3, X3
-
-four13:
-	CMPQ        CX, $+32
-	JLT         one14
-	VCVTPS2PD   (DI), Z4
-	VMOVUPD     (R8), Z5
-	VSUBPD      Z5, Z4, Z4
-	VFMADD231PD Z4, Z4, Z0
-	VCVTPD2PS   Z4, Y4
-	VMOVUPS     Y4, (SI)
-	VCVTPS2PD   32(DI), Z6
-	VMOVUPD     64(R8), Z7
-	VSUBPD      Z7, Z6, Z6
-	VFMADD231PD Z6, Z6, Z1
-	VCVTPD2PS   Z6, Y6
-	VMOVUPS     Y6, 32(SI)
-	VCVTPS2PD   64(DI), Z8
-	VMOVUPD     128(R8), Z9
-	VSUBPD      Z9, Z8, Z8
-	VFMADD231PD Z8, Z8, Z2
-	VCVTPD2PS   Z8, Y8
-	VMOVUPS     Y8, 64(SI)
-	VCVTPS2PD   96(DI), Z10
-	VMOVUPD     192(R8), Z11
-	VSUBPD      Z11, Z10, Z10
-	VFMADD231PD Z10, Z10, Z3
-	VCVTPD2PS   Z10, Y10
-	VMOVUPS     Y10, 96(SI)
-	ADDQ        $+128, SI
-	ADDQ        $+128, DI
-	ADDQ        $+256, R8
-	SUBQ        $+32, CX
-	JMP         four13
-
-one14:
-	CMPQ        CX, $+8
-	JLT         tail15
-	VCVTPS2PD   (DI), Z4
-	VMOVUPD     (R8), Z5
-	VSUBPD      Z5, Z4, Z4
-	VFMADD231PD Z4, Z4, Z0
-	VCVTPD2PS   Z4, Y4
-	VMOVUPS     Y4, (SI)
-	ADDQ        $+32, SI
-	ADDQ        $+32, DI
-	ADDQ        $+64, R8
-	SUBQ        $+8, CX
-	JMP         one14
-
-tail15:
-	TESTQ       CX, CX
-	JE          end16
-	MOVQ        $-1, AX
-	BZHIQ       CX, AX, AX
-	KMOVW       AX, K1
-	VCVTPS2PD.Z (DI), K1, Z4
-	VMOVUPD.Z   (R8), K1, Z5
-	VSUBPD      Z5, Z4, Z4
-	VFMADD231PD Z4, Z4, Z0
-	VCVTPD2PS   Z4, Y4
-	VMOVUPS     Y4, K1, (SI)
-
-end16:
-	VADDPD        Z1, Z0, Z0
-	VADDPD        Z3, Z2, Z2
-	VADDPD        Z2, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VADDPD        Y1, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X1
-	VADDPD        X1, X0, X0
-	VUNPCKHPD     X0, X0, X1
-	VADDSD        X1, X0, X0
-	MOVSD         X0, ret+32(FP)
-	VZEROUPPER
-	RET
-
 // func diff32To64AVX512(dst *float64, x *float32, mu *float64, n int) float64
 // Requires: AVX, AVX512F, BMI2, SSE2
 TEXT ·diff32To64AVX512(SB), NOSPLIT, $0-40
@@ -360,9 +273,9 @@ TEXT ·diff32To64AVX512(SB), NOSPLIT, $0-40
 	VXORPD X2, X2, X2
 	VXORPD X3, X3, X3
 
-four17:
+four13:
 	CMPQ        CX, $+32
-	JLT         one18
+	JLT         one14
 	VCVTPS2PD   (DI), Z4
 	VMOVUPD     (R8), Z5
 	VSUBPD      Z5, Z4, Z4
@@ -387,11 +300,11 @@ four17:
 	ADDQ        $+128, DI
 	ADDQ        $+256, R8
 	SUBQ        $+32, CX
-	JMP         four17
+	JMP         four13
 
-one18:
+one14:
 	CMPQ        CX, $+8
-	JLT         tail19
+	JLT         tail15
 	VCVTPS2PD   (DI), Z4
 	VMOVUPD     (R8), Z5
 	VSUBPD      Z5, Z4, Z4
@@ -400,6 +313,105 @@ one18:
 	ADDQ        $+64, SI
 	ADDQ        $+32, DI
 	ADDQ        $+64, R8
+	SUBQ        $+8, CX
+	JMP         one14
+
+tail15:
+	TESTQ       CX, CX
+	JE          end16
+	MOVQ        $-1, AX
+	BZHIQ       CX, AX, AX
+	KMOVW       AX, K1
+	VCVTPS2PD.Z (DI), K1, Z4
+	VMOVUPD.Z   (R8), K1, Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     Z4, K1, (SI)
+
+end16:
+	VADDPD        Z1, Z0, Z0
+	VADDPD        Z3, Z2, Z2
+	VADDPD        Z2, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VUNPCKHPD     X0, X0, X1
+	VADDSD        X1, X0, X0
+	MOVSD         X0, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func residual32AVX512(dst *float32, x *float32, p *float64, mu *float64, n int) float64
+// Requires: AVX, AVX512F, AVX512VL, BMI2, SSE2
+TEXT ·residual32AVX512(SB), NOSPLIT, $0-48
+	MOVQ   dst+0(FP), SI
+	MOVQ   x+8(FP), DI
+	MOVQ   p+16(FP), R8
+	MOVQ   mu+24(FP), R9
+	MOVQ   n+32(FP), CX
+	VXORPD X0, X0, X0
+	VXORPD X1, X1, X1
+	VXORPD X2, X2, X2
+	VXORPD X3, X3, X3
+
+four17:
+	CMPQ        CX, $+32
+	JLT         one18
+	VCVTPS2PD   (DI), Z4
+	VMOVUPD     (R8), Z5
+	VSUBPD      Z5, Z4, Z4
+	VMOVUPD     (R9), Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z0
+	VCVTPD2PS   Z4, Y4
+	VMOVUPS     Y4, (SI)
+	VCVTPS2PD   32(DI), Z6
+	VMOVUPD     64(R8), Z7
+	VSUBPD      Z7, Z6, Z6
+	VMOVUPD     64(R9), Z7
+	VSUBPD      Z7, Z6, Z6
+	VFMADD231PD Z6, Z6, Z1
+	VCVTPD2PS   Z6, Y6
+	VMOVUPS     Y6, 32(SI)
+	VCVTPS2PD   64(DI), Z8
+	VMOVUPD     128(R8), Z9
+	VSUBPD      Z9, Z8, Z8
+	VMOVUPD     128(R9), Z9
+	VSUBPD      Z9, Z8, Z8
+	VFMADD231PD Z8, Z8, Z2
+	VCVTPD2PS   Z8, Y8
+	VMOVUPS     Y8, 64(SI)
+	VCVTPS2PD   96(DI), Z10
+	VMOVUPD     192(R8), Z11
+	VSUBPD      Z11, Z10, Z10
+	VMOVUPD     192(R9), Z11
+	VSUBPD      Z11, Z10, Z10
+	VFMADD231PD Z10, Z10, Z3
+	VCVTPD2PS   Z10, Y10
+	VMOVUPS     Y10, 96(SI)
+	ADDQ        $+128, SI
+	ADDQ        $+128, DI
+	ADDQ        $+256, R8
+	ADDQ        $+256, R9
+	SUBQ        $+32, CX
+	JMP         four17
+
+one18:
+	CMPQ        CX, $+8
+	JLT         tail19
+	VCVTPS2PD   (DI), Z4
+	VMOVUPD     (R8), Z5
+	VSUBPD      Z5, Z4, Z4
+	VMOVUPD     (R9), Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z0
+	VCVTPD2PS   Z4, Y4
+	VMOVUPS     Y4, (SI)
+	ADDQ        $+32, SI
+	ADDQ        $+32, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
 	SUBQ        $+8, CX
 	JMP         one18
 
@@ -412,8 +424,11 @@ tail19:
 	VCVTPS2PD.Z (DI), K1, Z4
 	VMOVUPD.Z   (R8), K1, Z5
 	VSUBPD      Z5, Z4, Z4
+	VMOVUPD.Z   (R9), K1, Z5
+	VSUBPD      Z5, Z4, Z4
 	VFMADD231PD Z4, Z4, Z0
-	VMOVUPD     Z4, K1, (SI)
+	VCVTPD2PS   Z4, Y4
+	VMOVUPS     Y4, K1, (SI)
 
 end20:
 	VADDPD        Z1, Z0, Z0
@@ -425,7 +440,103 @@ end20:
 	VADDPD        X1, X0, X0
 	VUNPCKHPD     X0, X0, X1
 	VADDSD        X1, X0, X0
-	MOVSD         X0, ret+32(FP)
+	MOVSD         X0, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func residual32To64AVX512(dst *float64, x *float32, p *float64, mu *float64, n int) float64
+// Requires: AVX, AVX512F, BMI2, SSE2
+TEXT ·residual32To64AVX512(SB), NOSPLIT, $0-48
+	MOVQ   dst+0(FP), SI
+	MOVQ   x+8(FP), DI
+	MOVQ   p+16(FP), R8
+	MOVQ   mu+24(FP), R9
+	MOVQ   n+32(FP), CX
+	VXORPD X0, X0, X0
+	VXORPD X1, X1, X1
+	VXORPD X2, X2, X2
+	VXORPD X3, X3, X3
+
+four21:
+	CMPQ        CX, $+32
+	JLT         one22
+	VCVTPS2PD   (DI), Z4
+	VMOVUPD     (R8), Z5
+	VSUBPD      Z5, Z4, Z4
+	VMOVUPD     (R9), Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     Z4, (SI)
+	VCVTPS2PD   32(DI), Z6
+	VMOVUPD     64(R8), Z7
+	VSUBPD      Z7, Z6, Z6
+	VMOVUPD     64(R9), Z7
+	VSUBPD      Z7, Z6, Z6
+	VFMADD231PD Z6, Z6, Z1
+	VMOVUPD     Z6, 64(SI)
+	VCVTPS2PD   64(DI), Z8
+	VMOVUPD     128(R8), Z9
+	VSUBPD      Z9, Z8, Z8
+	VMOVUPD     128(R9), Z9
+	VSUBPD      Z9, Z8, Z8
+	VFMADD231PD Z8, Z8, Z2
+	VMOVUPD     Z8, 128(SI)
+	VCVTPS2PD   96(DI), Z10
+	VMOVUPD     192(R8), Z11
+	VSUBPD      Z11, Z10, Z10
+	VMOVUPD     192(R9), Z11
+	VSUBPD      Z11, Z10, Z10
+	VFMADD231PD Z10, Z10, Z3
+	VMOVUPD     Z10, 192(SI)
+	ADDQ        $+256, SI
+	ADDQ        $+128, DI
+	ADDQ        $+256, R8
+	ADDQ        $+256, R9
+	SUBQ        $+32, CX
+	JMP         four21
+
+one22:
+	CMPQ        CX, $+8
+	JLT         tail23
+	VCVTPS2PD   (DI), Z4
+	VMOVUPD     (R8), Z5
+	VSUBPD      Z5, Z4, Z4
+	VMOVUPD     (R9), Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     Z4, (SI)
+	ADDQ        $+64, SI
+	ADDQ        $+32, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	SUBQ        $+8, CX
+	JMP         one22
+
+tail23:
+	TESTQ       CX, CX
+	JE          end24
+	MOVQ        $-1, AX
+	BZHIQ       CX, AX, AX
+	KMOVW       AX, K1
+	VCVTPS2PD.Z (DI), K1, Z4
+	VMOVUPD.Z   (R8), K1, Z5
+	VSUBPD      Z5, Z4, Z4
+	VMOVUPD.Z   (R9), K1, Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     Z4, K1, (SI)
+
+end24:
+	VADDPD        Z1, Z0, Z0
+	VADDPD        Z3, Z2, Z2
+	VADDPD        Z2, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VUNPCKHPD     X0, X0, X1
+	VADDSD        X1, X0, X0
+	MOVSD         X0, ret+40(FP)
 	VZEROUPPER
 	RET
 
@@ -441,9 +552,9 @@ TEXT ·scaledDistance32AVX512(SB), NOSPLIT, $0-40
 	VXORPD       X2, X2, X2
 	VXORPD       X3, X3, X3
 
-four21:
+four25:
 	CMPQ        CX, $+32
-	JLT         one22
+	JLT         one26
 	VCVTPS2PD   (SI), Z4
 	VMOVUPD     (DI), Z5
 	VFMSUB213PD Z5, Z12, Z4
@@ -463,11 +574,11 @@ four21:
 	ADDQ        $+128, SI
 	ADDQ        $+256, DI
 	SUBQ        $+32, CX
-	JMP         four21
+	JMP         four25
 
-one22:
+one26:
 	CMPQ        CX, $+8
-	JLT         tail23
+	JLT         tail27
 	VCVTPS2PD   (SI), Z4
 	VMOVUPD     (DI), Z5
 	VFMSUB213PD Z5, Z12, Z4
@@ -475,11 +586,11 @@ one22:
 	ADDQ        $+32, SI
 	ADDQ        $+64, DI
 	SUBQ        $+8, CX
-	JMP         one22
+	JMP         one26
 
-tail23:
+tail27:
 	TESTQ       CX, CX
-	JE          end24
+	JE          end28
 	MOVQ        $-1, AX
 	BZHIQ       CX, AX, AX
 	KMOVW       AX, K1
@@ -488,7 +599,7 @@ tail23:
 	VFMSUB213PD Z5, Z12, Z4
 	VFMADD231PD Z4, Z4, Z0
 
-end24:
+end28:
 	VADDPD        Z1, Z0, Z0
 	VADDPD        Z3, Z2, Z2
 	VADDPD        Z2, Z0, Z0
@@ -513,9 +624,9 @@ TEXT ·dot32AVX512(SB), NOSPLIT, $0-32
 	VXORPD X2, X2, X2
 	VXORPD X3, X3, X3
 
-four25:
+four29:
 	CMPQ        CX, $+32
-	JLT         one26
+	JLT         one30
 	VCVTPS2PD   (SI), Z4
 	VMOVUPD     (DI), Z5
 	VFMADD231PD Z4, Z5, Z0
@@ -531,22 +642,22 @@ four25:
 	ADDQ        $+128, SI
 	ADDQ        $+256, DI
 	SUBQ        $+32, CX
-	JMP         four25
+	JMP         four29
 
-one26:
+one30:
 	CMPQ        CX, $+8
-	JLT         tail27
+	JLT         tail31
 	VCVTPS2PD   (SI), Z4
 	VMOVUPD     (DI), Z5
 	VFMADD231PD Z4, Z5, Z0
 	ADDQ        $+32, SI
 	ADDQ        $+64, DI
 	SUBQ        $+8, CX
-	JMP         one26
+	JMP         one30
 
-tail27:
+tail31:
 	TESTQ       CX, CX
-	JE          end28
+	JE          end32
 	MOVQ        $-1, AX
 	BZHIQ       CX, AX, AX
 	KMOVW       AX, K1
@@ -554,7 +665,7 @@ tail27:
 	VMOVUPD.Z   (DI), K1, Z5
 	VFMADD231PD Z4, Z5, Z0
 
-end28:
+end32:
 	VADDPD        Z1, Z0, Z0
 	VADDPD        Z3, Z2, Z2
 	VADDPD        Z2, Z0, Z0
@@ -577,16 +688,16 @@ TEXT ·max32AVX512(SB), NOSPLIT, $0-20
 	MOVD         AX, X0
 	VBROADCASTSS X0, Z0
 	TESTQ        CX, CX
-	JE           end30
+	JE           end34
 
-loop29:
+loop33:
 	VMOVUPS (SI), Z1
 	VMAXPS  Z0, Z1, Z0
 	ADDQ    $+64, SI
 	SUBQ    $+16, CX
-	JNE     loop29
+	JNE     loop33
 
-end30:
+end34:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VMAXPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -607,22 +718,22 @@ TEXT ·find32AVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSS a+16(FP), Z0
 	XORQ         DX, DX
 
-loop31:
+loop35:
 	CMPQ   DX, CX
-	JGE    end33
+	JGE    end37
 	VCMPPS $0x00, (SI), Z0, K1
 	KMOVW  K1, AX
 	TESTL  AX, AX
-	JNE    found32
+	JNE    found36
 	ADDQ   $+64, SI
 	ADDQ   $+16, DX
-	JMP    loop31
+	JMP    loop35
 
-found32:
+found36:
 	BSFL AX, AX
 	ADDQ AX, DX
 
-end33:
+end37:
 	MOVQ DX, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -637,9 +748,9 @@ TEXT ·sumSquares64AVX512(SB), NOSPLIT, $0-24
 	VXORPD X2, X2, X2
 	VXORPD X3, X3, X3
 
-four34:
+four38:
 	CMPQ        CX, $+32
-	JLT         one35
+	JLT         one39
 	VMOVUPD     (SI), Z4
 	VFMADD231PD Z4, Z4, Z0
 	VMOVUPD     64(SI), Z6
@@ -650,27 +761,27 @@ four34:
 	VFMADD231PD Z10, Z10, Z3
 	ADDQ        $+256, SI
 	SUBQ        $+32, CX
-	JMP         four34
+	JMP         four38
 
-one35:
+one39:
 	CMPQ        CX, $+8
-	JLT         tail36
+	JLT         tail40
 	VMOVUPD     (SI), Z4
 	VFMADD231PD Z4, Z4, Z0
 	ADDQ        $+64, SI
 	SUBQ        $+8, CX
-	JMP         one35
+	JMP         one39
 
-tail36:
+tail40:
 	TESTQ       CX, CX
-	JE          end37
+	JE          end41
 	MOVQ        $-1, AX
 	BZHIQ       CX, AX, AX
 	KMOVW       AX, K1
 	VMOVUPD.Z   (SI), K1, Z4
 	VFMADD231PD Z4, Z4, Z0
 
-end37:
+end41:
 	VADDPD        Z1, Z0, Z0
 	VADDPD        Z3, Z2, Z2
 	VADDPD        Z2, Z0, Z0
@@ -698,9 +809,9 @@ TEXT ·addRow64AVX512(SB), NOSPLIT, $0-56
 	VXORPD       X2, X2, X2
 	VXORPD       X3, X3, X3
 
-four38:
+four42:
 	CMPQ        CX, $+32
-	JLT         one39
+	JLT         one43
 	VMOVUPD     (R8), Z4
 	VMOVUPD     (R9), Z5
 	VSUBPD      Z5, Z4, Z4
@@ -750,11 +861,11 @@ four38:
 	ADDQ        $+256, R8
 	ADDQ        $+256, R9
 	SUBQ        $+32, CX
-	JMP         four38
+	JMP         four42
 
-one39:
+one43:
 	CMPQ        CX, $+8
-	JLT         tail40
+	JLT         tail44
 	VMOVUPD     (R8), Z4
 	VMOVUPD     (R9), Z5
 	VSUBPD      Z5, Z4, Z4
@@ -771,11 +882,11 @@ one39:
 	ADDQ        $+64, R8
 	ADDQ        $+64, R9
 	SUBQ        $+8, CX
-	JMP         one39
+	JMP         one43
 
-tail40:
+tail44:
 	TESTQ       CX, CX
-	JE          end41
+	JE          end45
 	MOVQ        $-1, AX
 	BZHIQ       CX, AX, AX
 	KMOVW       AX, K1
@@ -791,7 +902,7 @@ tail40:
 	VFMADD231PD Z4, Z12, Z5
 	VMOVUPD     Z5, K1, (DI)
 
-end41:
+end45:
 	VADDPD        Z1, Z0, Z0
 	VADDPD        Z3, Z2, Z2
 	VADDPD        Z2, Z0, Z0
@@ -813,9 +924,9 @@ TEXT ·axpy64AVX512(SB), NOSPLIT, $0-32
 	MOVQ         n+24(FP), CX
 	VBROADCASTSD a+16(FP), Z12
 
-four42:
+four46:
 	CMPQ        CX, $+32
-	JLT         one43
+	JLT         one47
 	VMOVUPD     (DI), Z4
 	VMOVUPD     (SI), Z5
 	VFMADD231PD Z4, Z12, Z5
@@ -835,92 +946,17 @@ four42:
 	ADDQ        $+256, SI
 	ADDQ        $+256, DI
 	SUBQ        $+32, CX
-	JMP         four42
-
-one43:
-	CMPQ        CX, $+8
-	JLT         tail44
-	VMOVUPD     (DI), Z4
-	VMOVUPD     (SI), Z5
-	VFMADD231PD Z4, Z12, Z5
-	VMOVUPD     Z5, (SI)
-	ADDQ        $+64, SI
-	ADDQ        $+64, DI
-	SUBQ        $+8, CX
-	JMP         one43
-
-tail44:
-	TESTQ       CX, CX
-	JE          end45
-	MOVQ        $-1, AX
-	BZHIQ       CX, AX, AX
-	KMOVW       AX, K1
-	VMOVUPD.Z   (DI), K1, Z4
-	VMOVUPD.Z   (SI), K1, Z5
-	VFMADD231PD Z4, Z12, Z5
-	VMOVUPD     Z5, K1, (SI)
-
-end45:
-	VZEROUPPER
-	RET
-
-// func diff64To32AVX512(dst *float32, x *float64, mu *float64, n int) float64
-// Requires: AVX, AVX512F, AVX512VL, BMI2, SSE2
-TEXT ·diff64To32AVX512(SB), NOSPLIT, $0-40
-	MOVQ   dst+0(FP), SI
-	MOVQ   x+8(FP), DI
-	MOVQ   mu+16(FP), R8
-	MOVQ   n+24(FP), CX
-	VXORPD X0, X0, X0
-	VXORPD X1, X1, X1
-	VXORPD X2, X2, X2
-	VXORPD X3, X3, X3
-
-four46:
-	CMPQ        CX, $+32
-	JLT         one47
-	VMOVUPD     (DI), Z4
-	VMOVUPD     (R8), Z5
-	VSUBPD      Z5, Z4, Z4
-	VFMADD231PD Z4, Z4, Z0
-	VCVTPD2PS   Z4, Y4
-	VMOVUPS     Y4, (SI)
-	VMOVUPD     64(DI), Z6
-	VMOVUPD     64(R8), Z7
-	VSUBPD      Z7, Z6, Z6
-	VFMADD231PD Z6, Z6, Z1
-	VCVTPD2PS   Z6, Y6
-	VMOVUPS     Y6, 32(SI)
-	VMOVUPD     128(DI), Z8
-	VMOVUPD     128(R8), Z9
-	VSUBPD      Z9, Z8, Z8
-	VFMADD231PD Z8, Z8, Z2
-	VCVTPD2PS   Z8, Y8
-	VMOVUPS     Y8, 64(SI)
-	VMOVUPD     192(DI), Z10
-	VMOVUPD     192(R8), Z11
-	VSUBPD      Z11, Z10, Z10
-	VFMADD231PD Z10, Z10, Z3
-	VCVTPD2PS   Z10, Y10
-	VMOVUPS     Y10, 96(SI)
-	ADDQ        $+128, SI
-	ADDQ        $+256, DI
-	ADDQ        $+256, R8
-	SUBQ        $+32, CX
 	JMP         four46
 
 one47:
 	CMPQ        CX, $+8
 	JLT         tail48
 	VMOVUPD     (DI), Z4
-	VMOVUPD     (R8), Z5
-	VSUBPD      Z5, Z4, Z4
-	VFMADD231PD Z4, Z4, Z0
-	VCVTPD2PS   Z4, Y4
-	VMOVUPS     Y4, (SI)
-	ADDQ        $+32, SI
+	VMOVUPD     (SI), Z5
+	VFMADD231PD Z4, Z12, Z5
+	VMOVUPD     Z5, (SI)
+	ADDQ        $+64, SI
 	ADDQ        $+64, DI
-	ADDQ        $+64, R8
 	SUBQ        $+8, CX
 	JMP         one47
 
@@ -931,23 +967,11 @@ tail48:
 	BZHIQ       CX, AX, AX
 	KMOVW       AX, K1
 	VMOVUPD.Z   (DI), K1, Z4
-	VMOVUPD.Z   (R8), K1, Z5
-	VSUBPD      Z5, Z4, Z4
-	VFMADD231PD Z4, Z4, Z0
-	VCVTPD2PS   Z4, Y4
-	VMOVUPS     Y4, K1, (SI)
+	VMOVUPD.Z   (SI), K1, Z5
+	VFMADD231PD Z4, Z12, Z5
+	VMOVUPD     Z5, K1, (SI)
 
 end49:
-	VADDPD        Z1, Z0, Z0
-	VADDPD        Z3, Z2, Z2
-	VADDPD        Z2, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y1
-	VADDPD        Y1, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X1
-	VADDPD        X1, X0, X0
-	VUNPCKHPD     X0, X0, X1
-	VADDSD        X1, X0, X0
-	MOVSD         X0, ret+32(FP)
 	VZEROUPPER
 	RET
 
@@ -1032,6 +1056,204 @@ end53:
 	VZEROUPPER
 	RET
 
+// func residual64To32AVX512(dst *float32, x *float64, p *float64, mu *float64, n int) float64
+// Requires: AVX, AVX512F, AVX512VL, BMI2, SSE2
+TEXT ·residual64To32AVX512(SB), NOSPLIT, $0-48
+	MOVQ   dst+0(FP), SI
+	MOVQ   x+8(FP), DI
+	MOVQ   p+16(FP), R8
+	MOVQ   mu+24(FP), R9
+	MOVQ   n+32(FP), CX
+	VXORPD X0, X0, X0
+	VXORPD X1, X1, X1
+	VXORPD X2, X2, X2
+	VXORPD X3, X3, X3
+
+four54:
+	CMPQ        CX, $+32
+	JLT         one55
+	VMOVUPD     (DI), Z4
+	VMOVUPD     (R8), Z5
+	VSUBPD      Z5, Z4, Z4
+	VMOVUPD     (R9), Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z0
+	VCVTPD2PS   Z4, Y4
+	VMOVUPS     Y4, (SI)
+	VMOVUPD     64(DI), Z6
+	VMOVUPD     64(R8), Z7
+	VSUBPD      Z7, Z6, Z6
+	VMOVUPD     64(R9), Z7
+	VSUBPD      Z7, Z6, Z6
+	VFMADD231PD Z6, Z6, Z1
+	VCVTPD2PS   Z6, Y6
+	VMOVUPS     Y6, 32(SI)
+	VMOVUPD     128(DI), Z8
+	VMOVUPD     128(R8), Z9
+	VSUBPD      Z9, Z8, Z8
+	VMOVUPD     128(R9), Z9
+	VSUBPD      Z9, Z8, Z8
+	VFMADD231PD Z8, Z8, Z2
+	VCVTPD2PS   Z8, Y8
+	VMOVUPS     Y8, 64(SI)
+	VMOVUPD     192(DI), Z10
+	VMOVUPD     192(R8), Z11
+	VSUBPD      Z11, Z10, Z10
+	VMOVUPD     192(R9), Z11
+	VSUBPD      Z11, Z10, Z10
+	VFMADD231PD Z10, Z10, Z3
+	VCVTPD2PS   Z10, Y10
+	VMOVUPS     Y10, 96(SI)
+	ADDQ        $+128, SI
+	ADDQ        $+256, DI
+	ADDQ        $+256, R8
+	ADDQ        $+256, R9
+	SUBQ        $+32, CX
+	JMP         four54
+
+one55:
+	CMPQ        CX, $+8
+	JLT         tail56
+	VMOVUPD     (DI), Z4
+	VMOVUPD     (R8), Z5
+	VSUBPD      Z5, Z4, Z4
+	VMOVUPD     (R9), Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z0
+	VCVTPD2PS   Z4, Y4
+	VMOVUPS     Y4, (SI)
+	ADDQ        $+32, SI
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	SUBQ        $+8, CX
+	JMP         one55
+
+tail56:
+	TESTQ       CX, CX
+	JE          end57
+	MOVQ        $-1, AX
+	BZHIQ       CX, AX, AX
+	KMOVW       AX, K1
+	VMOVUPD.Z   (DI), K1, Z4
+	VMOVUPD.Z   (R8), K1, Z5
+	VSUBPD      Z5, Z4, Z4
+	VMOVUPD.Z   (R9), K1, Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z0
+	VCVTPD2PS   Z4, Y4
+	VMOVUPS     Y4, K1, (SI)
+
+end57:
+	VADDPD        Z1, Z0, Z0
+	VADDPD        Z3, Z2, Z2
+	VADDPD        Z2, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VUNPCKHPD     X0, X0, X1
+	VADDSD        X1, X0, X0
+	MOVSD         X0, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func residual64AVX512(dst *float64, x *float64, p *float64, mu *float64, n int) float64
+// Requires: AVX, AVX512F, BMI2, SSE2
+TEXT ·residual64AVX512(SB), NOSPLIT, $0-48
+	MOVQ   dst+0(FP), SI
+	MOVQ   x+8(FP), DI
+	MOVQ   p+16(FP), R8
+	MOVQ   mu+24(FP), R9
+	MOVQ   n+32(FP), CX
+	VXORPD X0, X0, X0
+	VXORPD X1, X1, X1
+	VXORPD X2, X2, X2
+	VXORPD X3, X3, X3
+
+four58:
+	CMPQ        CX, $+32
+	JLT         one59
+	VMOVUPD     (DI), Z4
+	VMOVUPD     (R8), Z5
+	VSUBPD      Z5, Z4, Z4
+	VMOVUPD     (R9), Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     Z4, (SI)
+	VMOVUPD     64(DI), Z6
+	VMOVUPD     64(R8), Z7
+	VSUBPD      Z7, Z6, Z6
+	VMOVUPD     64(R9), Z7
+	VSUBPD      Z7, Z6, Z6
+	VFMADD231PD Z6, Z6, Z1
+	VMOVUPD     Z6, 64(SI)
+	VMOVUPD     128(DI), Z8
+	VMOVUPD     128(R8), Z9
+	VSUBPD      Z9, Z8, Z8
+	VMOVUPD     128(R9), Z9
+	VSUBPD      Z9, Z8, Z8
+	VFMADD231PD Z8, Z8, Z2
+	VMOVUPD     Z8, 128(SI)
+	VMOVUPD     192(DI), Z10
+	VMOVUPD     192(R8), Z11
+	VSUBPD      Z11, Z10, Z10
+	VMOVUPD     192(R9), Z11
+	VSUBPD      Z11, Z10, Z10
+	VFMADD231PD Z10, Z10, Z3
+	VMOVUPD     Z10, 192(SI)
+	ADDQ        $+256, SI
+	ADDQ        $+256, DI
+	ADDQ        $+256, R8
+	ADDQ        $+256, R9
+	SUBQ        $+32, CX
+	JMP         four58
+
+one59:
+	CMPQ        CX, $+8
+	JLT         tail60
+	VMOVUPD     (DI), Z4
+	VMOVUPD     (R8), Z5
+	VSUBPD      Z5, Z4, Z4
+	VMOVUPD     (R9), Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     Z4, (SI)
+	ADDQ        $+64, SI
+	ADDQ        $+64, DI
+	ADDQ        $+64, R8
+	ADDQ        $+64, R9
+	SUBQ        $+8, CX
+	JMP         one59
+
+tail60:
+	TESTQ       CX, CX
+	JE          end61
+	MOVQ        $-1, AX
+	BZHIQ       CX, AX, AX
+	KMOVW       AX, K1
+	VMOVUPD.Z   (DI), K1, Z4
+	VMOVUPD.Z   (R8), K1, Z5
+	VSUBPD      Z5, Z4, Z4
+	VMOVUPD.Z   (R9), K1, Z5
+	VSUBPD      Z5, Z4, Z4
+	VFMADD231PD Z4, Z4, Z0
+	VMOVUPD     Z4, K1, (SI)
+
+end61:
+	VADDPD        Z1, Z0, Z0
+	VADDPD        Z3, Z2, Z2
+	VADDPD        Z2, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X1, X0, X0
+	VUNPCKHPD     X0, X0, X1
+	VADDSD        X1, X0, X0
+	MOVSD         X0, ret+40(FP)
+	VZEROUPPER
+	RET
+
 // func scaledDistance64AVX512(x *float64, u *float64, a float64, n int) float64
 // Requires: AVX, AVX512F, BMI2, SSE2
 TEXT ·scaledDistance64AVX512(SB), NOSPLIT, $0-40
@@ -1044,9 +1266,9 @@ TEXT ·scaledDistance64AVX512(SB), NOSPLIT, $0-40
 	VXORPD       X2, X2, X2
 	VXORPD       X3, X3, X3
 
-four54:
+four62:
 	CMPQ        CX, $+32
-	JLT         one55
+	JLT         one63
 	VMOVUPD     (SI), Z4
 	VMOVUPD     (DI), Z5
 	VFMSUB213PD Z5, Z12, Z4
@@ -1066,11 +1288,11 @@ four54:
 	ADDQ        $+256, SI
 	ADDQ        $+256, DI
 	SUBQ        $+32, CX
-	JMP         four54
+	JMP         four62
 
-one55:
+one63:
 	CMPQ        CX, $+8
-	JLT         tail56
+	JLT         tail64
 	VMOVUPD     (SI), Z4
 	VMOVUPD     (DI), Z5
 	VFMSUB213PD Z5, Z12, Z4
@@ -1078,11 +1300,11 @@ one55:
 	ADDQ        $+64, SI
 	ADDQ        $+64, DI
 	SUBQ        $+8, CX
-	JMP         one55
+	JMP         one63
 
-tail56:
+tail64:
 	TESTQ       CX, CX
-	JE          end57
+	JE          end65
 	MOVQ        $-1, AX
 	BZHIQ       CX, AX, AX
 	KMOVW       AX, K1
@@ -1091,7 +1313,7 @@ tail56:
 	VFMSUB213PD Z5, Z12, Z4
 	VFMADD231PD Z4, Z4, Z0
 
-end57:
+end65:
 	VADDPD        Z1, Z0, Z0
 	VADDPD        Z3, Z2, Z2
 	VADDPD        Z2, Z0, Z0
@@ -1116,9 +1338,9 @@ TEXT ·dot64AVX512(SB), NOSPLIT, $0-32
 	VXORPD X2, X2, X2
 	VXORPD X3, X3, X3
 
-four58:
+four66:
 	CMPQ        CX, $+32
-	JLT         one59
+	JLT         one67
 	VMOVUPD     (SI), Z4
 	VMOVUPD     (DI), Z5
 	VFMADD231PD Z4, Z5, Z0
@@ -1134,22 +1356,22 @@ four58:
 	ADDQ        $+256, SI
 	ADDQ        $+256, DI
 	SUBQ        $+32, CX
-	JMP         four58
+	JMP         four66
 
-one59:
+one67:
 	CMPQ        CX, $+8
-	JLT         tail60
+	JLT         tail68
 	VMOVUPD     (SI), Z4
 	VMOVUPD     (DI), Z5
 	VFMADD231PD Z4, Z5, Z0
 	ADDQ        $+64, SI
 	ADDQ        $+64, DI
 	SUBQ        $+8, CX
-	JMP         one59
+	JMP         one67
 
-tail60:
+tail68:
 	TESTQ       CX, CX
-	JE          end61
+	JE          end69
 	MOVQ        $-1, AX
 	BZHIQ       CX, AX, AX
 	KMOVW       AX, K1
@@ -1157,7 +1379,7 @@ tail60:
 	VMOVUPD.Z   (DI), K1, Z5
 	VFMADD231PD Z4, Z5, Z0
 
-end61:
+end69:
 	VADDPD        Z1, Z0, Z0
 	VADDPD        Z3, Z2, Z2
 	VADDPD        Z2, Z0, Z0
@@ -1180,16 +1402,16 @@ TEXT ·max64AVX512(SB), NOSPLIT, $0-24
 	MOVQ         AX, X0
 	VBROADCASTSD X0, Z0
 	TESTQ        CX, CX
-	JE           end63
+	JE           end71
 
-loop62:
+loop70:
 	VMOVUPD (SI), Z1
 	VMAXPD  Z0, Z1, Z0
 	ADDQ    $+64, SI
 	SUBQ    $+8, CX
-	JNE     loop62
+	JNE     loop70
 
-end63:
+end71:
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VMAXPD        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -1208,22 +1430,22 @@ TEXT ·find64AVX512(SB), NOSPLIT, $0-32
 	VBROADCASTSD a+16(FP), Z0
 	XORQ         DX, DX
 
-loop64:
+loop72:
 	CMPQ   DX, CX
-	JGE    end66
+	JGE    end74
 	VCMPPD $0x00, (SI), Z0, K1
 	KMOVW  K1, AX
 	TESTL  AX, AX
-	JNE    found65
+	JNE    found73
 	ADDQ   $+64, SI
 	ADDQ   $+8, DX
-	JMP    loop64
+	JMP    loop72
 
-found65:
+found73:
 	BSFL AX, AX
 	ADDQ AX, DX
 
-end66:
+end74:
 	MOVQ DX, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -1235,9 +1457,9 @@ TEXT ·scale64AVX512(SB), NOSPLIT, $0-24
 	MOVQ         n+16(FP), CX
 	VBROADCASTSD a+8(FP), Z12
 
-four67:
+four75:
 	CMPQ    CX, $+32
-	JLT     one68
+	JLT     one76
 	VMOVUPD (SI), Z4
 	VMULPD  Z12, Z4, Z4
 	VMOVUPD Z4, (SI)
@@ -1252,21 +1474,21 @@ four67:
 	VMOVUPD Z10, 192(SI)
 	ADDQ    $+256, SI
 	SUBQ    $+32, CX
-	JMP     four67
+	JMP     four75
 
-one68:
+one76:
 	CMPQ    CX, $+8
-	JLT     tail69
+	JLT     tail77
 	VMOVUPD (SI), Z4
 	VMULPD  Z12, Z4, Z4
 	VMOVUPD Z4, (SI)
 	ADDQ    $+64, SI
 	SUBQ    $+8, CX
-	JMP     one68
+	JMP     one76
 
-tail69:
+tail77:
 	TESTQ     CX, CX
-	JE        end70
+	JE        end78
 	MOVQ      $-1, AX
 	BZHIQ     CX, AX, AX
 	KMOVW     AX, K1
@@ -1274,7 +1496,7 @@ tail69:
 	VMULPD    Z12, Z4, Z4
 	VMOVUPD   Z4, K1, (SI)
 
-end70:
+end78:
 	VZEROUPPER
 	RET
 
@@ -1285,9 +1507,9 @@ TEXT ·widenAVX512(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), DI
 	MOVQ n+16(FP), CX
 
-four71:
+four79:
 	CMPQ      CX, $+32
-	JLT       one72
+	JLT       one80
 	VCVTPS2PD (DI), Z4
 	VMOVUPD   Z4, (SI)
 	VCVTPS2PD 32(DI), Z6
@@ -1299,28 +1521,28 @@ four71:
 	ADDQ      $+256, SI
 	ADDQ      $+128, DI
 	SUBQ      $+32, CX
-	JMP       four71
+	JMP       four79
 
-one72:
+one80:
 	CMPQ      CX, $+8
-	JLT       tail73
+	JLT       tail81
 	VCVTPS2PD (DI), Z4
 	VMOVUPD   Z4, (SI)
 	ADDQ      $+64, SI
 	ADDQ      $+32, DI
 	SUBQ      $+8, CX
-	JMP       one72
+	JMP       one80
 
-tail73:
+tail81:
 	TESTQ       CX, CX
-	JE          end74
+	JE          end82
 	MOVQ        $-1, AX
 	BZHIQ       CX, AX, AX
 	KMOVW       AX, K1
 	VCVTPS2PD.Z (DI), K1, Z4
 	VMOVUPD     Z4, K1, (SI)
 
-end74:
+end82:
 	VZEROUPPER
 	RET
 
@@ -1331,9 +1553,9 @@ TEXT ·narrowAVX512(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), DI
 	MOVQ n+16(FP), CX
 
-four75:
+four83:
 	CMPQ      CX, $+32
-	JLT       one76
+	JLT       one84
 	VMOVUPD   (DI), Z4
 	VCVTPD2PS Z4, Y4
 	VMOVUPS   Y4, (SI)
@@ -1349,22 +1571,22 @@ four75:
 	ADDQ      $+128, SI
 	ADDQ      $+256, DI
 	SUBQ      $+32, CX
-	JMP       four75
+	JMP       four83
 
-one76:
+one84:
 	CMPQ      CX, $+8
-	JLT       tail77
+	JLT       tail85
 	VMOVUPD   (DI), Z4
 	VCVTPD2PS Z4, Y4
 	VMOVUPS   Y4, (SI)
 	ADDQ      $+32, SI
 	ADDQ      $+64, DI
 	SUBQ      $+8, CX
-	JMP       one76
+	JMP       one84
 
-tail77:
+tail85:
 	TESTQ     CX, CX
-	JE        end78
+	JE        end86
 	MOVQ      $-1, AX
 	BZHIQ     CX, AX, AX
 	KMOVW     AX, K1
@@ -1372,7 +1594,7 @@ tail77:
 	VCVTPD2PS Z4, Y4
 	VMOVUPS   Y4, K1, (SI)
 
-end78:
+end86:
 	VZEROUPPER
 	RET
 
@@ -1387,9 +1609,9 @@ TEXT ·sumExp32AVX512(SB), NOSPLIT, $0-32
 	VXORPD       X2, X2, X2
 	VXORPD       X3, X3, X3
 
-two79:
+two87:
 	CMPQ          CX, $+32
-	JLT           one80
+	JLT           one88
 	VMOVUPS       (SI), Z4
 	VSUBPS        Z12, Z4, Z4
 	VMOVUPS       cc2d00000<>+0(SB), Z5
@@ -1442,11 +1664,11 @@ two79:
 	VADDPD        Z8, Z3, Z3
 	ADDQ          $+128, SI
 	SUBQ          $+32, CX
-	JMP           two79
+	JMP           two87
 
-one80:
+one88:
 	CMPQ          CX, $+16
-	JLT           tail81
+	JLT           tail89
 	VMOVUPS       (SI), Z4
 	VSUBPS        Z12, Z4, Z4
 	VMOVUPS       cc2d00000<>+0(SB), Z5
@@ -1474,11 +1696,11 @@ one80:
 	VADDPD        Z5, Z1, Z1
 	ADDQ          $+64, SI
 	SUBQ          $+16, CX
-	JMP           one80
+	JMP           one88
 
-tail81:
+tail89:
 	TESTQ         CX, CX
-	JE            end82
+	JE            end90
 	MOVQ          $-1, AX
 	BZHIQ         CX, AX, AX
 	KMOVW         AX, K1
@@ -1509,7 +1731,7 @@ tail81:
 	VCVTPS2PD     Y4, Z5
 	VADDPD        Z5, Z1, Z1
 
-end82:
+end90:
 	VADDPD        Z1, Z0, Z0
 	VADDPD        Z3, Z2, Z2
 	VADDPD        Z2, Z0, Z0
@@ -1654,9 +1876,9 @@ TEXT ·sumExp64AVX512(SB), NOSPLIT, $0-32
 	VXORPD       X2, X2, X2
 	VXORPD       X3, X3, X3
 
-two83:
+two91:
 	CMPQ         CX, $+16
-	JLT          one84
+	JLT          one92
 	VMOVUPD      (SI), Z4
 	VSUBPD       Z12, Z4, Z4
 	VMOVUPD      cc087500000000000<>+0(SB), Z5
@@ -1713,11 +1935,11 @@ two83:
 	VADDPD       Z7, Z1, Z1
 	ADDQ         $+128, SI
 	SUBQ         $+16, CX
-	JMP          two83
+	JMP          two91
 
-one84:
+one92:
 	CMPQ         CX, $+8
-	JLT          tail85
+	JLT          tail93
 	VMOVUPD      (SI), Z4
 	VSUBPD       Z12, Z4, Z4
 	VMOVUPD      cc087500000000000<>+0(SB), Z5
@@ -1747,11 +1969,11 @@ one84:
 	VADDPD       Z4, Z0, Z0
 	ADDQ         $+64, SI
 	SUBQ         $+8, CX
-	JMP          one84
+	JMP          one92
 
-tail85:
+tail93:
 	TESTQ        CX, CX
-	JE           end86
+	JE           end94
 	MOVQ         $-1, AX
 	BZHIQ        CX, AX, AX
 	KMOVW        AX, K1
@@ -1784,7 +2006,7 @@ tail85:
 	VMOVAPD.Z    Z4, K1, Z4
 	VADDPD       Z4, Z0, Z0
 
-end86:
+end94:
 	VADDPD        Z1, Z0, Z0
 	VADDPD        Z3, Z2, Z2
 	VADDPD        Z2, Z0, Z0
@@ -1985,17 +2207,17 @@ TEXT ·halfAVX512(SB), NOSPLIT, $0-24
 	MOVQ  src+8(FP), SI
 	MOVQ  n+16(FP), CX
 	TESTQ CX, CX
-	JE    end88
+	JE    end96
 
-loop87:
+loop95:
 	VCVTPH2PS (SI), Z0
 	VMOVUPS   Z0, (DI)
 	ADDQ      $+32, SI
 	ADDQ      $+64, DI
 	SUBQ      $+16, CX
-	JNE       loop87
+	JNE       loop95
 
-end88:
+end96:
 	VZEROUPPER
 	RET
 
@@ -2006,18 +2228,18 @@ TEXT ·bfloat16AVX512(SB), NOSPLIT, $0-24
 	MOVQ  src+8(FP), SI
 	MOVQ  n+16(FP), CX
 	TESTQ CX, CX
-	JE    end90
+	JE    end98
 
-loop89:
+loop97:
 	VPMOVZXWD (SI), Z0
 	VPSLLD    $0x10, Z0, Z0
 	VMOVUPS   Z0, (DI)
 	ADDQ      $+32, SI
 	ADDQ      $+64, DI
 	SUBQ      $+16, CX
-	JNE       loop89
+	JNE       loop97
 
-end90:
+end98:
 	VZEROUPPER
 	RET
 
@@ -2031,9 +2253,9 @@ TEXT ·sumSquares32AVX2(SB), NOSPLIT, $0-24
 	VXORPD X2, X2, X2
 	VXORPD X3, X3, X3
 
-four91:
+four99:
 	CMPQ        CX, $+16
-	JLT         one92
+	JLT         one100
 	VCVTPS2PD   (SI), Y4
 	VFMADD231PD Y4, Y4, Y0
 	VCVTPS2PD   16(SI), Y6
@@ -2044,20 +2266,20 @@ four91:
 	VFMADD231PD Y10, Y10, Y3
 	ADDQ        $+64, SI
 	SUBQ        $+16, CX
-	JMP         four91
+	JMP         four99
 
-one92:
+one100:
 	CMPQ        CX, $+4
-	JLT         tail93
+	JLT         tail101
 	VCVTPS2PD   (SI), Y4
 	VFMADD231PD Y4, Y4, Y0
 	ADDQ        $+16, SI
 	SUBQ        $+4, CX
-	JMP         one92
+	JMP         one100
 
-tail93:
+tail101:
 	TESTQ       CX, CX
-	JE          end94
+	JE          end102
 	MOVQ        $+4, AX
 	SUBQ        CX, AX
 	LEAQ        mask64<>+0(SB), BX
@@ -2067,7 +2289,7 @@ tail93:
 	VCVTPS2PD   X4, Y4
 	VFMADD231PD Y4, Y4, Y0
 
-end94:
+end102:
 	VADDPD       Y1, Y0, Y0
 	VADDPD       Y3, Y2, Y2
 	VADDPD       Y2, Y0, Y0
@@ -2093,9 +2315,9 @@ TEXT ·addRow32AVX2(SB), NOSPLIT, $0-56
 	VXORPD       X2, X2, X2
 	VXORPD       X3, X3, X3
 
-four95:
+four103:
 	CMPQ        CX, $+16
-	JLT         one96
+	JLT         one104
 	VCVTPS2PD   (R8), Y4
 	VCVTPS2PD   (R9), Y5
 	VSUBPD      Y5, Y4, Y4
@@ -2145,11 +2367,11 @@ four95:
 	ADDQ        $+64, R8
 	ADDQ        $+64, R9
 	SUBQ        $+16, CX
-	JMP         four95
+	JMP         four103
 
-one96:
+one104:
 	CMPQ        CX, $+4
-	JLT         tail97
+	JLT         tail105
 	VCVTPS2PD   (R8), Y4
 	VCVTPS2PD   (R9), Y5
 	VSUBPD      Y5, Y4, Y4
@@ -2166,11 +2388,11 @@ one96:
 	ADDQ        $+16, R8
 	ADDQ        $+16, R9
 	SUBQ        $+4, CX
-	JMP         one96
+	JMP         one104
 
-tail97:
+tail105:
 	TESTQ       CX, CX
-	JE          end98
+	JE          end106
 	MOVQ        $+4, AX
 	SUBQ        CX, AX
 	LEAQ        mask64<>+0(SB), BX
@@ -2191,7 +2413,7 @@ tail97:
 	VFMADD231PD Y4, Y12, Y5
 	VMASKMOVPD  Y5, Y13, (DI)
 
-end98:
+end106:
 	VADDPD       Y1, Y0, Y0
 	VADDPD       Y3, Y2, Y2
 	VADDPD       Y2, Y0, Y0
@@ -2211,9 +2433,9 @@ TEXT ·axpy32AVX2(SB), NOSPLIT, $0-32
 	MOVQ         n+24(FP), CX
 	VBROADCASTSD a+16(FP), Y12
 
-four99:
+four107:
 	CMPQ        CX, $+16
-	JLT         one100
+	JLT         one108
 	VCVTPS2PD   (DI), Y4
 	VMOVUPD     (SI), Y5
 	VFMADD231PD Y4, Y12, Y5
@@ -2233,11 +2455,11 @@ four99:
 	ADDQ        $+128, SI
 	ADDQ        $+64, DI
 	SUBQ        $+16, CX
-	JMP         four99
+	JMP         four107
 
-one100:
+one108:
 	CMPQ        CX, $+4
-	JLT         tail101
+	JLT         tail109
 	VCVTPS2PD   (DI), Y4
 	VMOVUPD     (SI), Y5
 	VFMADD231PD Y4, Y12, Y5
@@ -2245,11 +2467,11 @@ one100:
 	ADDQ        $+32, SI
 	ADDQ        $+16, DI
 	SUBQ        $+4, CX
-	JMP         one100
+	JMP         one108
 
-tail101:
+tail109:
 	TESTQ       CX, CX
-	JE          end102
+	JE          end110
 	MOVQ        $+4, AX
 	SUBQ        CX, AX
 	LEAQ        mask64<>+0(SB), BX
@@ -2261,95 +2483,7 @@ tail101:
 	VFMADD231PD Y4, Y12, Y5
 	VMASKMOVPD  Y5, Y13, (SI)
 
-end102:
-	VZEROUPPER
-	RET
-
-// func diff32AVX2(dst *float32, x *float32, mu *float64, n int) float64
-// Requires: AVX, FMA3, SSE2
-TEXT ·diff32AVX2(SB), NOSPLIT, $0-40
-	MOVQ   dst+0(FP), SI
-	MOVQ   x+8(FP), DI
-	MOVQ   mu+16(FP), R8
-	MOVQ   n+24(FP), CX
-	VXORPD X0, X0, X0
-	VXORPD X1, X1, X1
-	VXORPD X2, X2, X2
-	VXORPD X3, X3, X3
-
-four103:
-	CMPQ        CX, $+16
-	JLT         one104
-	VCVTPS2PD   (DI), Y4
-	VMOVUPD     (R8), Y5
-	VSUBPD      Y5, Y4, Y4
-	VFMADD231PD Y4, Y4, Y0
-	VCVTPD2PSY  Y4, X4
-	VMOVUPS     X4, (SI)
-	VCVTPS2PD   16(DI), Y6
-	VMOVUPD     32(R8), Y7
-	VSUBPD      Y7, Y6, Y6
-	VFMADD231PD Y6, Y6, Y1
-	VCVTPD2PSY  Y6, X6
-	VMOVUPS     X6, 16(SI)
-	VCVTPS2PD   32(DI), Y8
-	VMOVUPD     64(R8), Y9
-	VSUBPD      Y9, Y8, Y8
-	VFMADD231PD Y8, Y8, Y2
-	VCVTPD2PSY  Y8, X8
-	VMOVUPS     X8, 32(SI)
-	VCVTPS2PD   48(DI), Y10
-	VMOVUPD     96(R8), Y11
-	VSUBPD      Y11, Y10, Y10
-	VFMADD231PD Y10, Y10, Y3
-	VCVTPD2PSY  Y10, X10
-	VMOVUPS     X10, 48(SI)
-	ADDQ        $+64, SI
-	ADDQ        $+64, DI
-	ADDQ        $+128, R8
-	SUBQ        $+16, CX
-	JMP         four103
-
-one104:
-	CMPQ        CX, $+4
-	JLT         tail105
-	VCVTPS2PD   (DI), Y4
-	VMOVUPD     (R8), Y5
-	VSUBPD      Y5, Y4, Y4
-	VFMADD231PD Y4, Y4, Y0
-	VCVTPD2PSY  Y4, X4
-	VMOVUPS     X4, (SI)
-	ADDQ        $+16, SI
-	ADDQ        $+16, DI
-	ADDQ        $+32, R8
-	SUBQ        $+4, CX
-	JMP         one104
-
-tail105:
-	TESTQ       CX, CX
-	JE          end106
-	MOVQ        $+4, AX
-	SUBQ        CX, AX
-	LEAQ        mask64<>+0(SB), BX
-	VMOVUPD     (BX)(AX*8), Y13
-	VMOVUPS     16(BX)(AX*4), X14
-	VMASKMOVPS  (DI), X14, X4
-	VCVTPS2PD   X4, Y4
-	VMASKMOVPD  (R8), Y13, Y5
-	VSUBPD      Y5, Y4, Y4
-	VFMADD231PD Y4, Y4, Y0
-	VCVTPD2PSY  Y4, X4
-	VMASKMOVPS  X4, X14, (SI)
-
-end106:
-	VADDPD       Y1, Y0, Y0
-	VADDPD       Y3, Y2, Y2
-	VADDPD       Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPD       X1, X0, X0
-	VUNPCKHPD    X0, X0, X1
-	VADDSD       X1, X0, X0
-	MOVSD        X0, ret+32(FP)
+end110:
 	VZEROUPPER
 	RET
 
@@ -2365,9 +2499,9 @@ TEXT ·diff32To64AVX2(SB), NOSPLIT, $0-40
 	VXORPD X2, X2, X2
 	VXORPD X3, X3, X3
 
-four107:
+four111:
 	CMPQ        CX, $+16
-	JLT         one108
+	JLT         one112
 	VCVTPS2PD   (DI), Y4
 	VMOVUPD     (R8), Y5
 	VSUBPD      Y5, Y4, Y4
@@ -2392,11 +2526,11 @@ four107:
 	ADDQ        $+64, DI
 	ADDQ        $+128, R8
 	SUBQ        $+16, CX
-	JMP         four107
+	JMP         four111
 
-one108:
+one112:
 	CMPQ        CX, $+4
-	JLT         tail109
+	JLT         tail113
 	VCVTPS2PD   (DI), Y4
 	VMOVUPD     (R8), Y5
 	VSUBPD      Y5, Y4, Y4
@@ -2406,11 +2540,11 @@ one108:
 	ADDQ        $+16, DI
 	ADDQ        $+32, R8
 	SUBQ        $+4, CX
-	JMP         one108
+	JMP         one112
 
-tail109:
+tail113:
 	TESTQ       CX, CX
-	JE          end110
+	JE          end114
 	MOVQ        $+4, AX
 	SUBQ        CX, AX
 	LEAQ        mask64<>+0(SB), BX
@@ -2423,7 +2557,7 @@ tail109:
 	VFMADD231PD Y4, Y4, Y0
 	VMASKMOVPD  Y4, Y13, (SI)
 
-end110:
+end114:
 	VADDPD       Y1, Y0, Y0
 	VADDPD       Y3, Y2, Y2
 	VADDPD       Y2, Y0, Y0
@@ -2432,6 +2566,206 @@ end110:
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X1, X0, X0
 	MOVSD        X0, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func residual32AVX2(dst *float32, x *float32, p *float64, mu *float64, n int) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·residual32AVX2(SB), NOSPLIT, $0-48
+	MOVQ   dst+0(FP), SI
+	MOVQ   x+8(FP), DI
+	MOVQ   p+16(FP), R8
+	MOVQ   mu+24(FP), R9
+	MOVQ   n+32(FP), CX
+	VXORPD X0, X0, X0
+	VXORPD X1, X1, X1
+	VXORPD X2, X2, X2
+	VXORPD X3, X3, X3
+
+four115:
+	CMPQ        CX, $+16
+	JLT         one116
+	VCVTPS2PD   (DI), Y4
+	VMOVUPD     (R8), Y5
+	VSUBPD      Y5, Y4, Y4
+	VMOVUPD     (R9), Y5
+	VSUBPD      Y5, Y4, Y4
+	VFMADD231PD Y4, Y4, Y0
+	VCVTPD2PSY  Y4, X4
+	VMOVUPS     X4, (SI)
+	VCVTPS2PD   16(DI), Y6
+	VMOVUPD     32(R8), Y7
+	VSUBPD      Y7, Y6, Y6
+	VMOVUPD     32(R9), Y7
+	VSUBPD      Y7, Y6, Y6
+	VFMADD231PD Y6, Y6, Y1
+	VCVTPD2PSY  Y6, X6
+	VMOVUPS     X6, 16(SI)
+	VCVTPS2PD   32(DI), Y8
+	VMOVUPD     64(R8), Y9
+	VSUBPD      Y9, Y8, Y8
+	VMOVUPD     64(R9), Y9
+	VSUBPD      Y9, Y8, Y8
+	VFMADD231PD Y8, Y8, Y2
+	VCVTPD2PSY  Y8, X8
+	VMOVUPS     X8, 32(SI)
+	VCVTPS2PD   48(DI), Y10
+	VMOVUPD     96(R8), Y11
+	VSUBPD      Y11, Y10, Y10
+	VMOVUPD     96(R9), Y11
+	VSUBPD      Y11, Y10, Y10
+	VFMADD231PD Y10, Y10, Y3
+	VCVTPD2PSY  Y10, X10
+	VMOVUPS     X10, 48(SI)
+	ADDQ        $+64, SI
+	ADDQ        $+64, DI
+	ADDQ        $+128, R8
+	ADDQ        $+128, R9
+	SUBQ        $+16, CX
+	JMP         four115
+
+one116:
+	CMPQ        CX, $+4
+	JLT         tail117
+	VCVTPS2PD   (DI), Y4
+	VMOVUPD     (R8), Y5
+	VSUBPD      Y5, Y4, Y4
+	VMOVUPD     (R9), Y5
+	VSUBPD      Y5, Y4, Y4
+	VFMADD231PD Y4, Y4, Y0
+	VCVTPD2PSY  Y4, X4
+	VMOVUPS     X4, (SI)
+	ADDQ        $+16, SI
+	ADDQ        $+16, DI
+	ADDQ        $+32, R8
+	ADDQ        $+32, R9
+	SUBQ        $+4, CX
+	JMP         one116
+
+tail117:
+	TESTQ       CX, CX
+	JE          end118
+	MOVQ        $+4, AX
+	SUBQ        CX, AX
+	LEAQ        mask64<>+0(SB), BX
+	VMOVUPD     (BX)(AX*8), Y13
+	VMOVUPS     16(BX)(AX*4), X14
+	VMASKMOVPS  (DI), X14, X4
+	VCVTPS2PD   X4, Y4
+	VMASKMOVPD  (R8), Y13, Y5
+	VSUBPD      Y5, Y4, Y4
+	VMASKMOVPD  (R9), Y13, Y5
+	VSUBPD      Y5, Y4, Y4
+	VFMADD231PD Y4, Y4, Y0
+	VCVTPD2PSY  Y4, X4
+	VMASKMOVPS  X4, X14, (SI)
+
+end118:
+	VADDPD       Y1, Y0, Y0
+	VADDPD       Y3, Y2, Y2
+	VADDPD       Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func residual32To64AVX2(dst *float64, x *float32, p *float64, mu *float64, n int) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·residual32To64AVX2(SB), NOSPLIT, $0-48
+	MOVQ   dst+0(FP), SI
+	MOVQ   x+8(FP), DI
+	MOVQ   p+16(FP), R8
+	MOVQ   mu+24(FP), R9
+	MOVQ   n+32(FP), CX
+	VXORPD X0, X0, X0
+	VXORPD X1, X1, X1
+	VXORPD X2, X2, X2
+	VXORPD X3, X3, X3
+
+four119:
+	CMPQ        CX, $+16
+	JLT         one120
+	VCVTPS2PD   (DI), Y4
+	VMOVUPD     (R8), Y5
+	VSUBPD      Y5, Y4, Y4
+	VMOVUPD     (R9), Y5
+	VSUBPD      Y5, Y4, Y4
+	VFMADD231PD Y4, Y4, Y0
+	VMOVUPD     Y4, (SI)
+	VCVTPS2PD   16(DI), Y6
+	VMOVUPD     32(R8), Y7
+	VSUBPD      Y7, Y6, Y6
+	VMOVUPD     32(R9), Y7
+	VSUBPD      Y7, Y6, Y6
+	VFMADD231PD Y6, Y6, Y1
+	VMOVUPD     Y6, 32(SI)
+	VCVTPS2PD   32(DI), Y8
+	VMOVUPD     64(R8), Y9
+	VSUBPD      Y9, Y8, Y8
+	VMOVUPD     64(R9), Y9
+	VSUBPD      Y9, Y8, Y8
+	VFMADD231PD Y8, Y8, Y2
+	VMOVUPD     Y8, 64(SI)
+	VCVTPS2PD   48(DI), Y10
+	VMOVUPD     96(R8), Y11
+	VSUBPD      Y11, Y10, Y10
+	VMOVUPD     96(R9), Y11
+	VSUBPD      Y11, Y10, Y10
+	VFMADD231PD Y10, Y10, Y3
+	VMOVUPD     Y10, 96(SI)
+	ADDQ        $+128, SI
+	ADDQ        $+64, DI
+	ADDQ        $+128, R8
+	ADDQ        $+128, R9
+	SUBQ        $+16, CX
+	JMP         four119
+
+one120:
+	CMPQ        CX, $+4
+	JLT         tail121
+	VCVTPS2PD   (DI), Y4
+	VMOVUPD     (R8), Y5
+	VSUBPD      Y5, Y4, Y4
+	VMOVUPD     (R9), Y5
+	VSUBPD      Y5, Y4, Y4
+	VFMADD231PD Y4, Y4, Y0
+	VMOVUPD     Y4, (SI)
+	ADDQ        $+32, SI
+	ADDQ        $+16, DI
+	ADDQ        $+32, R8
+	ADDQ        $+32, R9
+	SUBQ        $+4, CX
+	JMP         one120
+
+tail121:
+	TESTQ       CX, CX
+	JE          end122
+	MOVQ        $+4, AX
+	SUBQ        CX, AX
+	LEAQ        mask64<>+0(SB), BX
+	VMOVUPD     (BX)(AX*8), Y13
+	VMOVUPS     16(BX)(AX*4), X14
+	VMASKMOVPS  (DI), X14, X4
+	VCVTPS2PD   X4, Y4
+	VMASKMOVPD  (R8), Y13, Y5
+	VSUBPD      Y5, Y4, Y4
+	VMASKMOVPD  (R9), Y13, Y5
+	VSUBPD      Y5, Y4, Y4
+	VFMADD231PD Y4, Y4, Y0
+	VMASKMOVPD  Y4, Y13, (SI)
+
+end122:
+	VADDPD       Y1, Y0, Y0
+	VADDPD       Y3, Y2, Y2
+	VADDPD       Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+40(FP)
 	VZEROUPPER
 	RET
 
@@ -2447,9 +2781,9 @@ TEXT ·scaledDistance32AVX2(SB), NOSPLIT, $0-40
 	VXORPD       X2, X2, X2
 	VXORPD       X3, X3, X3
 
-four111:
+four123:
 	CMPQ        CX, $+16
-	JLT         one112
+	JLT         one124
 	VCVTPS2PD   (SI), Y4
 	VMOVUPD     (DI), Y5
 	VFMSUB213PD Y5, Y12, Y4
@@ -2469,11 +2803,11 @@ four111:
 	ADDQ        $+64, SI
 	ADDQ        $+128, DI
 	SUBQ        $+16, CX
-	JMP         four111
+	JMP         four123
 
-one112:
+one124:
 	CMPQ        CX, $+4
-	JLT         tail113
+	JLT         tail125
 	VCVTPS2PD   (SI), Y4
 	VMOVUPD     (DI), Y5
 	VFMSUB213PD Y5, Y12, Y4
@@ -2481,11 +2815,11 @@ one112:
 	ADDQ        $+16, SI
 	ADDQ        $+32, DI
 	SUBQ        $+4, CX
-	JMP         one112
+	JMP         one124
 
-tail113:
+tail125:
 	TESTQ       CX, CX
-	JE          end114
+	JE          end126
 	MOVQ        $+4, AX
 	SUBQ        CX, AX
 	LEAQ        mask64<>+0(SB), BX
@@ -2497,7 +2831,7 @@ tail113:
 	VFMSUB213PD Y5, Y12, Y4
 	VFMADD231PD Y4, Y4, Y0
 
-end114:
+end126:
 	VADDPD       Y1, Y0, Y0
 	VADDPD       Y3, Y2, Y2
 	VADDPD       Y2, Y0, Y0
@@ -2520,9 +2854,9 @@ TEXT ·dot32AVX2(SB), NOSPLIT, $0-32
 	VXORPD X2, X2, X2
 	VXORPD X3, X3, X3
 
-four115:
+four127:
 	CMPQ        CX, $+16
-	JLT         one116
+	JLT         one128
 	VCVTPS2PD   (SI), Y4
 	VMOVUPD     (DI), Y5
 	VFMADD231PD Y4, Y5, Y0
@@ -2538,22 +2872,22 @@ four115:
 	ADDQ        $+64, SI
 	ADDQ        $+128, DI
 	SUBQ        $+16, CX
-	JMP         four115
+	JMP         four127
 
-one116:
+one128:
 	CMPQ        CX, $+4
-	JLT         tail117
+	JLT         tail129
 	VCVTPS2PD   (SI), Y4
 	VMOVUPD     (DI), Y5
 	VFMADD231PD Y4, Y5, Y0
 	ADDQ        $+16, SI
 	ADDQ        $+32, DI
 	SUBQ        $+4, CX
-	JMP         one116
+	JMP         one128
 
-tail117:
+tail129:
 	TESTQ       CX, CX
-	JE          end118
+	JE          end130
 	MOVQ        $+4, AX
 	SUBQ        CX, AX
 	LEAQ        mask64<>+0(SB), BX
@@ -2564,7 +2898,7 @@ tail117:
 	VMASKMOVPD  (DI), Y13, Y5
 	VFMADD231PD Y4, Y5, Y0
 
-end118:
+end130:
 	VADDPD       Y1, Y0, Y0
 	VADDPD       Y3, Y2, Y2
 	VADDPD       Y2, Y0, Y0
@@ -2585,16 +2919,16 @@ TEXT ·max32AVX2(SB), NOSPLIT, $0-20
 	MOVD         AX, X0
 	VBROADCASTSS X0, Y0
 	TESTQ        CX, CX
-	JE           end120
+	JE           end132
 
-loop119:
+loop131:
 	VMOVUPS (SI), Y1
 	VMAXPS  Y0, Y1, Y0
 	ADDQ    $+32, SI
 	SUBQ    $+8, CX
-	JNE     loop119
+	JNE     loop131
 
-end120:
+end132:
 	VEXTRACTF128 $0x01, Y0, X1
 	VMAXPS       X1, X0, X0
 	VUNPCKHPD    X0, X0, X1
@@ -2613,22 +2947,22 @@ TEXT ·find32AVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS a+16(FP), Y0
 	XORQ         DX, DX
 
-loop121:
+loop133:
 	CMPQ      DX, CX
-	JGE       end123
+	JGE       end135
 	VCMPPS    $0x00, (SI), Y0, Y1
 	VMOVMSKPS Y1, AX
 	TESTL     AX, AX
-	JNE       found122
+	JNE       found134
 	ADDQ      $+32, SI
 	ADDQ      $+8, DX
-	JMP       loop121
+	JMP       loop133
 
-found122:
+found134:
 	BSFL AX, AX
 	ADDQ AX, DX
 
-end123:
+end135:
 	MOVQ DX, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -2643,9 +2977,9 @@ TEXT ·sumSquares64AVX2(SB), NOSPLIT, $0-24
 	VXORPD X2, X2, X2
 	VXORPD X3, X3, X3
 
-four124:
+four136:
 	CMPQ        CX, $+16
-	JLT         one125
+	JLT         one137
 	VMOVUPD     (SI), Y4
 	VFMADD231PD Y4, Y4, Y0
 	VMOVUPD     32(SI), Y6
@@ -2656,20 +2990,20 @@ four124:
 	VFMADD231PD Y10, Y10, Y3
 	ADDQ        $+128, SI
 	SUBQ        $+16, CX
-	JMP         four124
+	JMP         four136
 
-one125:
+one137:
 	CMPQ        CX, $+4
-	JLT         tail126
+	JLT         tail138
 	VMOVUPD     (SI), Y4
 	VFMADD231PD Y4, Y4, Y0
 	ADDQ        $+32, SI
 	SUBQ        $+4, CX
-	JMP         one125
+	JMP         one137
 
-tail126:
+tail138:
 	TESTQ       CX, CX
-	JE          end127
+	JE          end139
 	MOVQ        $+4, AX
 	SUBQ        CX, AX
 	LEAQ        mask64<>+0(SB), BX
@@ -2678,7 +3012,7 @@ tail126:
 	VMASKMOVPD  (SI), Y13, Y4
 	VFMADD231PD Y4, Y4, Y0
 
-end127:
+end139:
 	VADDPD       Y1, Y0, Y0
 	VADDPD       Y3, Y2, Y2
 	VADDPD       Y2, Y0, Y0
@@ -2704,9 +3038,9 @@ TEXT ·addRow64AVX2(SB), NOSPLIT, $0-56
 	VXORPD       X2, X2, X2
 	VXORPD       X3, X3, X3
 
-four128:
+four140:
 	CMPQ        CX, $+16
-	JLT         one129
+	JLT         one141
 	VMOVUPD     (R8), Y4
 	VMOVUPD     (R9), Y5
 	VSUBPD      Y5, Y4, Y4
@@ -2756,11 +3090,11 @@ four128:
 	ADDQ        $+128, R8
 	ADDQ        $+128, R9
 	SUBQ        $+16, CX
-	JMP         four128
+	JMP         four140
 
-one129:
+one141:
 	CMPQ        CX, $+4
-	JLT         tail130
+	JLT         tail142
 	VMOVUPD     (R8), Y4
 	VMOVUPD     (R9), Y5
 	VSUBPD      Y5, Y4, Y4
@@ -2777,11 +3111,11 @@ one129:
 	ADDQ        $+32, R8
 	ADDQ        $+32, R9
 	SUBQ        $+4, CX
-	JMP         one129
+	JMP         one141
 
-tail130:
+tail142:
 	TESTQ       CX, CX
-	JE          end131
+	JE          end143
 	MOVQ        $+4, AX
 	SUBQ        CX, AX
 	LEAQ        mask64<>+0(SB), BX
@@ -2799,7 +3133,7 @@ tail130:
 	VFMADD231PD Y4, Y12, Y5
 	VMASKMOVPD  Y5, Y13, (DI)
 
-end131:
+end143:
 	VADDPD       Y1, Y0, Y0
 	VADDPD       Y3, Y2, Y2
 	VADDPD       Y2, Y0, Y0
@@ -2819,9 +3153,9 @@ TEXT ·axpy64AVX2(SB), NOSPLIT, $0-32
 	MOVQ         n+24(FP), CX
 	VBROADCASTSD a+16(FP), Y12
 
-four132:
+four144:
 	CMPQ        CX, $+16
-	JLT         one133
+	JLT         one145
 	VMOVUPD     (DI), Y4
 	VMOVUPD     (SI), Y5
 	VFMADD231PD Y4, Y12, Y5
@@ -2841,11 +3175,11 @@ four132:
 	ADDQ        $+128, SI
 	ADDQ        $+128, DI
 	SUBQ        $+16, CX
-	JMP         four132
+	JMP         four144
 
-one133:
+one145:
 	CMPQ        CX, $+4
-	JLT         tail134
+	JLT         tail146
 	VMOVUPD     (DI), Y4
 	VMOVUPD     (SI), Y5
 	VFMADD231PD Y4, Y12, Y5
@@ -2853,11 +3187,11 @@ one133:
 	ADDQ        $+32, SI
 	ADDQ        $+32, DI
 	SUBQ        $+4, CX
-	JMP         one133
+	JMP         one145
 
-tail134:
+tail146:
 	TESTQ       CX, CX
-	JE          end135
+	JE          end147
 	MOVQ        $+4, AX
 	SUBQ        CX, AX
 	LEAQ        mask64<>+0(SB), BX
@@ -2868,94 +3202,7 @@ tail134:
 	VFMADD231PD Y4, Y12, Y5
 	VMASKMOVPD  Y5, Y13, (SI)
 
-end135:
-	VZEROUPPER
-	RET
-
-// func diff64To32AVX2(dst *float32, x *float64, mu *float64, n int) float64
-// Requires: AVX, FMA3, SSE2
-TEXT ·diff64To32AVX2(SB), NOSPLIT, $0-40
-	MOVQ   dst+0(FP), SI
-	MOVQ   x+8(FP), DI
-	MOVQ   mu+16(FP), R8
-	MOVQ   n+24(FP), CX
-	VXORPD X0, X0, X0
-	VXORPD X1, X1, X1
-	VXORPD X2, X2, X2
-	VXORPD X3, X3, X3
-
-four136:
-	CMPQ        CX, $+16
-	JLT         one137
-	VMOVUPD     (DI), Y4
-	VMOVUPD     (R8), Y5
-	VSUBPD      Y5, Y4, Y4
-	VFMADD231PD Y4, Y4, Y0
-	VCVTPD2PSY  Y4, X4
-	VMOVUPS     X4, (SI)
-	VMOVUPD     32(DI), Y6
-	VMOVUPD     32(R8), Y7
-	VSUBPD      Y7, Y6, Y6
-	VFMADD231PD Y6, Y6, Y1
-	VCVTPD2PSY  Y6, X6
-	VMOVUPS     X6, 16(SI)
-	VMOVUPD     64(DI), Y8
-	VMOVUPD     64(R8), Y9
-	VSUBPD      Y9, Y8, Y8
-	VFMADD231PD Y8, Y8, Y2
-	VCVTPD2PSY  Y8, X8
-	VMOVUPS     X8, 32(SI)
-	VMOVUPD     96(DI), Y10
-	VMOVUPD     96(R8), Y11
-	VSUBPD      Y11, Y10, Y10
-	VFMADD231PD Y10, Y10, Y3
-	VCVTPD2PSY  Y10, X10
-	VMOVUPS     X10, 48(SI)
-	ADDQ        $+64, SI
-	ADDQ        $+128, DI
-	ADDQ        $+128, R8
-	SUBQ        $+16, CX
-	JMP         four136
-
-one137:
-	CMPQ        CX, $+4
-	JLT         tail138
-	VMOVUPD     (DI), Y4
-	VMOVUPD     (R8), Y5
-	VSUBPD      Y5, Y4, Y4
-	VFMADD231PD Y4, Y4, Y0
-	VCVTPD2PSY  Y4, X4
-	VMOVUPS     X4, (SI)
-	ADDQ        $+16, SI
-	ADDQ        $+32, DI
-	ADDQ        $+32, R8
-	SUBQ        $+4, CX
-	JMP         one137
-
-tail138:
-	TESTQ       CX, CX
-	JE          end139
-	MOVQ        $+4, AX
-	SUBQ        CX, AX
-	LEAQ        mask64<>+0(SB), BX
-	VMOVUPD     (BX)(AX*8), Y13
-	VMOVUPS     16(BX)(AX*4), X14
-	VMASKMOVPD  (DI), Y13, Y4
-	VMASKMOVPD  (R8), Y13, Y5
-	VSUBPD      Y5, Y4, Y4
-	VFMADD231PD Y4, Y4, Y0
-	VCVTPD2PSY  Y4, X4
-	VMASKMOVPS  X4, X14, (SI)
-
-end139:
-	VADDPD       Y1, Y0, Y0
-	VADDPD       Y3, Y2, Y2
-	VADDPD       Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPD       X1, X0, X0
-	VUNPCKHPD    X0, X0, X1
-	VADDSD       X1, X0, X0
-	MOVSD        X0, ret+32(FP)
+end147:
 	VZEROUPPER
 	RET
 
@@ -2971,9 +3218,9 @@ TEXT ·diff64AVX2(SB), NOSPLIT, $0-40
 	VXORPD X2, X2, X2
 	VXORPD X3, X3, X3
 
-four140:
+four148:
 	CMPQ        CX, $+16
-	JLT         one141
+	JLT         one149
 	VMOVUPD     (DI), Y4
 	VMOVUPD     (R8), Y5
 	VSUBPD      Y5, Y4, Y4
@@ -2998,11 +3245,11 @@ four140:
 	ADDQ        $+128, DI
 	ADDQ        $+128, R8
 	SUBQ        $+16, CX
-	JMP         four140
+	JMP         four148
 
-one141:
+one149:
 	CMPQ        CX, $+4
-	JLT         tail142
+	JLT         tail150
 	VMOVUPD     (DI), Y4
 	VMOVUPD     (R8), Y5
 	VSUBPD      Y5, Y4, Y4
@@ -3012,11 +3259,11 @@ one141:
 	ADDQ        $+32, DI
 	ADDQ        $+32, R8
 	SUBQ        $+4, CX
-	JMP         one141
+	JMP         one149
 
-tail142:
+tail150:
 	TESTQ       CX, CX
-	JE          end143
+	JE          end151
 	MOVQ        $+4, AX
 	SUBQ        CX, AX
 	LEAQ        mask64<>+0(SB), BX
@@ -3028,7 +3275,7 @@ tail142:
 	VFMADD231PD Y4, Y4, Y0
 	VMASKMOVPD  Y4, Y13, (SI)
 
-end143:
+end151:
 	VADDPD       Y1, Y0, Y0
 	VADDPD       Y3, Y2, Y2
 	VADDPD       Y2, Y0, Y0
@@ -3037,6 +3284,204 @@ end143:
 	VUNPCKHPD    X0, X0, X1
 	VADDSD       X1, X0, X0
 	MOVSD        X0, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// func residual64To32AVX2(dst *float32, x *float64, p *float64, mu *float64, n int) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·residual64To32AVX2(SB), NOSPLIT, $0-48
+	MOVQ   dst+0(FP), SI
+	MOVQ   x+8(FP), DI
+	MOVQ   p+16(FP), R8
+	MOVQ   mu+24(FP), R9
+	MOVQ   n+32(FP), CX
+	VXORPD X0, X0, X0
+	VXORPD X1, X1, X1
+	VXORPD X2, X2, X2
+	VXORPD X3, X3, X3
+
+four152:
+	CMPQ        CX, $+16
+	JLT         one153
+	VMOVUPD     (DI), Y4
+	VMOVUPD     (R8), Y5
+	VSUBPD      Y5, Y4, Y4
+	VMOVUPD     (R9), Y5
+	VSUBPD      Y5, Y4, Y4
+	VFMADD231PD Y4, Y4, Y0
+	VCVTPD2PSY  Y4, X4
+	VMOVUPS     X4, (SI)
+	VMOVUPD     32(DI), Y6
+	VMOVUPD     32(R8), Y7
+	VSUBPD      Y7, Y6, Y6
+	VMOVUPD     32(R9), Y7
+	VSUBPD      Y7, Y6, Y6
+	VFMADD231PD Y6, Y6, Y1
+	VCVTPD2PSY  Y6, X6
+	VMOVUPS     X6, 16(SI)
+	VMOVUPD     64(DI), Y8
+	VMOVUPD     64(R8), Y9
+	VSUBPD      Y9, Y8, Y8
+	VMOVUPD     64(R9), Y9
+	VSUBPD      Y9, Y8, Y8
+	VFMADD231PD Y8, Y8, Y2
+	VCVTPD2PSY  Y8, X8
+	VMOVUPS     X8, 32(SI)
+	VMOVUPD     96(DI), Y10
+	VMOVUPD     96(R8), Y11
+	VSUBPD      Y11, Y10, Y10
+	VMOVUPD     96(R9), Y11
+	VSUBPD      Y11, Y10, Y10
+	VFMADD231PD Y10, Y10, Y3
+	VCVTPD2PSY  Y10, X10
+	VMOVUPS     X10, 48(SI)
+	ADDQ        $+64, SI
+	ADDQ        $+128, DI
+	ADDQ        $+128, R8
+	ADDQ        $+128, R9
+	SUBQ        $+16, CX
+	JMP         four152
+
+one153:
+	CMPQ        CX, $+4
+	JLT         tail154
+	VMOVUPD     (DI), Y4
+	VMOVUPD     (R8), Y5
+	VSUBPD      Y5, Y4, Y4
+	VMOVUPD     (R9), Y5
+	VSUBPD      Y5, Y4, Y4
+	VFMADD231PD Y4, Y4, Y0
+	VCVTPD2PSY  Y4, X4
+	VMOVUPS     X4, (SI)
+	ADDQ        $+16, SI
+	ADDQ        $+32, DI
+	ADDQ        $+32, R8
+	ADDQ        $+32, R9
+	SUBQ        $+4, CX
+	JMP         one153
+
+tail154:
+	TESTQ       CX, CX
+	JE          end155
+	MOVQ        $+4, AX
+	SUBQ        CX, AX
+	LEAQ        mask64<>+0(SB), BX
+	VMOVUPD     (BX)(AX*8), Y13
+	VMOVUPS     16(BX)(AX*4), X14
+	VMASKMOVPD  (DI), Y13, Y4
+	VMASKMOVPD  (R8), Y13, Y5
+	VSUBPD      Y5, Y4, Y4
+	VMASKMOVPD  (R9), Y13, Y5
+	VSUBPD      Y5, Y4, Y4
+	VFMADD231PD Y4, Y4, Y0
+	VCVTPD2PSY  Y4, X4
+	VMASKMOVPS  X4, X14, (SI)
+
+end155:
+	VADDPD       Y1, Y0, Y0
+	VADDPD       Y3, Y2, Y2
+	VADDPD       Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func residual64AVX2(dst *float64, x *float64, p *float64, mu *float64, n int) float64
+// Requires: AVX, FMA3, SSE2
+TEXT ·residual64AVX2(SB), NOSPLIT, $0-48
+	MOVQ   dst+0(FP), SI
+	MOVQ   x+8(FP), DI
+	MOVQ   p+16(FP), R8
+	MOVQ   mu+24(FP), R9
+	MOVQ   n+32(FP), CX
+	VXORPD X0, X0, X0
+	VXORPD X1, X1, X1
+	VXORPD X2, X2, X2
+	VXORPD X3, X3, X3
+
+four156:
+	CMPQ        CX, $+16
+	JLT         one157
+	VMOVUPD     (DI), Y4
+	VMOVUPD     (R8), Y5
+	VSUBPD      Y5, Y4, Y4
+	VMOVUPD     (R9), Y5
+	VSUBPD      Y5, Y4, Y4
+	VFMADD231PD Y4, Y4, Y0
+	VMOVUPD     Y4, (SI)
+	VMOVUPD     32(DI), Y6
+	VMOVUPD     32(R8), Y7
+	VSUBPD      Y7, Y6, Y6
+	VMOVUPD     32(R9), Y7
+	VSUBPD      Y7, Y6, Y6
+	VFMADD231PD Y6, Y6, Y1
+	VMOVUPD     Y6, 32(SI)
+	VMOVUPD     64(DI), Y8
+	VMOVUPD     64(R8), Y9
+	VSUBPD      Y9, Y8, Y8
+	VMOVUPD     64(R9), Y9
+	VSUBPD      Y9, Y8, Y8
+	VFMADD231PD Y8, Y8, Y2
+	VMOVUPD     Y8, 64(SI)
+	VMOVUPD     96(DI), Y10
+	VMOVUPD     96(R8), Y11
+	VSUBPD      Y11, Y10, Y10
+	VMOVUPD     96(R9), Y11
+	VSUBPD      Y11, Y10, Y10
+	VFMADD231PD Y10, Y10, Y3
+	VMOVUPD     Y10, 96(SI)
+	ADDQ        $+128, SI
+	ADDQ        $+128, DI
+	ADDQ        $+128, R8
+	ADDQ        $+128, R9
+	SUBQ        $+16, CX
+	JMP         four156
+
+one157:
+	CMPQ        CX, $+4
+	JLT         tail158
+	VMOVUPD     (DI), Y4
+	VMOVUPD     (R8), Y5
+	VSUBPD      Y5, Y4, Y4
+	VMOVUPD     (R9), Y5
+	VSUBPD      Y5, Y4, Y4
+	VFMADD231PD Y4, Y4, Y0
+	VMOVUPD     Y4, (SI)
+	ADDQ        $+32, SI
+	ADDQ        $+32, DI
+	ADDQ        $+32, R8
+	ADDQ        $+32, R9
+	SUBQ        $+4, CX
+	JMP         one157
+
+tail158:
+	TESTQ       CX, CX
+	JE          end159
+	MOVQ        $+4, AX
+	SUBQ        CX, AX
+	LEAQ        mask64<>+0(SB), BX
+	VMOVUPD     (BX)(AX*8), Y13
+	VMOVUPS     16(BX)(AX*4), X14
+	VMASKMOVPD  (DI), Y13, Y4
+	VMASKMOVPD  (R8), Y13, Y5
+	VSUBPD      Y5, Y4, Y4
+	VMASKMOVPD  (R9), Y13, Y5
+	VSUBPD      Y5, Y4, Y4
+	VFMADD231PD Y4, Y4, Y0
+	VMASKMOVPD  Y4, Y13, (SI)
+
+end159:
+	VADDPD       Y1, Y0, Y0
+	VADDPD       Y3, Y2, Y2
+	VADDPD       Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPD       X1, X0, X0
+	VUNPCKHPD    X0, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, ret+40(FP)
 	VZEROUPPER
 	RET
 
@@ -3052,9 +3497,9 @@ TEXT ·scaledDistance64AVX2(SB), NOSPLIT, $0-40
 	VXORPD       X2, X2, X2
 	VXORPD       X3, X3, X3
 
-four144:
+four160:
 	CMPQ        CX, $+16
-	JLT         one145
+	JLT         one161
 	VMOVUPD     (SI), Y4
 	VMOVUPD     (DI), Y5
 	VFMSUB213PD Y5, Y12, Y4
@@ -3074,11 +3519,11 @@ four144:
 	ADDQ        $+128, SI
 	ADDQ        $+128, DI
 	SUBQ        $+16, CX
-	JMP         four144
+	JMP         four160
 
-one145:
+one161:
 	CMPQ        CX, $+4
-	JLT         tail146
+	JLT         tail162
 	VMOVUPD     (SI), Y4
 	VMOVUPD     (DI), Y5
 	VFMSUB213PD Y5, Y12, Y4
@@ -3086,11 +3531,11 @@ one145:
 	ADDQ        $+32, SI
 	ADDQ        $+32, DI
 	SUBQ        $+4, CX
-	JMP         one145
+	JMP         one161
 
-tail146:
+tail162:
 	TESTQ       CX, CX
-	JE          end147
+	JE          end163
 	MOVQ        $+4, AX
 	SUBQ        CX, AX
 	LEAQ        mask64<>+0(SB), BX
@@ -3101,7 +3546,7 @@ tail146:
 	VFMSUB213PD Y5, Y12, Y4
 	VFMADD231PD Y4, Y4, Y0
 
-end147:
+end163:
 	VADDPD       Y1, Y0, Y0
 	VADDPD       Y3, Y2, Y2
 	VADDPD       Y2, Y0, Y0
@@ -3124,9 +3569,9 @@ TEXT ·dot64AVX2(SB), NOSPLIT, $0-32
 	VXORPD X2, X2, X2
 	VXORPD X3, X3, X3
 
-four148:
+four164:
 	CMPQ        CX, $+16
-	JLT         one149
+	JLT         one165
 	VMOVUPD     (SI), Y4
 	VMOVUPD     (DI), Y5
 	VFMADD231PD Y4, Y5, Y0
@@ -3142,22 +3587,22 @@ four148:
 	ADDQ        $+128, SI
 	ADDQ        $+128, DI
 	SUBQ        $+16, CX
-	JMP         four148
+	JMP         four164
 
-one149:
+one165:
 	CMPQ        CX, $+4
-	JLT         tail150
+	JLT         tail166
 	VMOVUPD     (SI), Y4
 	VMOVUPD     (DI), Y5
 	VFMADD231PD Y4, Y5, Y0
 	ADDQ        $+32, SI
 	ADDQ        $+32, DI
 	SUBQ        $+4, CX
-	JMP         one149
+	JMP         one165
 
-tail150:
+tail166:
 	TESTQ       CX, CX
-	JE          end151
+	JE          end167
 	MOVQ        $+4, AX
 	SUBQ        CX, AX
 	LEAQ        mask64<>+0(SB), BX
@@ -3167,7 +3612,7 @@ tail150:
 	VMASKMOVPD  (DI), Y13, Y5
 	VFMADD231PD Y4, Y5, Y0
 
-end151:
+end167:
 	VADDPD       Y1, Y0, Y0
 	VADDPD       Y3, Y2, Y2
 	VADDPD       Y2, Y0, Y0
@@ -3188,16 +3633,16 @@ TEXT ·max64AVX2(SB), NOSPLIT, $0-24
 	MOVQ         AX, X0
 	VBROADCASTSD X0, Y0
 	TESTQ        CX, CX
-	JE           end153
+	JE           end169
 
-loop152:
+loop168:
 	VMOVUPD (SI), Y1
 	VMAXPD  Y0, Y1, Y0
 	ADDQ    $+32, SI
 	SUBQ    $+4, CX
-	JNE     loop152
+	JNE     loop168
 
-end153:
+end169:
 	VEXTRACTF128 $0x01, Y0, X1
 	VMAXPD       X1, X0, X0
 	VUNPCKHPD    X0, X0, X1
@@ -3214,22 +3659,22 @@ TEXT ·find64AVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSD a+16(FP), Y0
 	XORQ         DX, DX
 
-loop154:
+loop170:
 	CMPQ      DX, CX
-	JGE       end156
+	JGE       end172
 	VCMPPD    $0x00, (SI), Y0, Y1
 	VMOVMSKPD Y1, AX
 	TESTL     AX, AX
-	JNE       found155
+	JNE       found171
 	ADDQ      $+32, SI
 	ADDQ      $+4, DX
-	JMP       loop154
+	JMP       loop170
 
-found155:
+found171:
 	BSFL AX, AX
 	ADDQ AX, DX
 
-end156:
+end172:
 	MOVQ DX, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -3241,9 +3686,9 @@ TEXT ·scale64AVX2(SB), NOSPLIT, $0-24
 	MOVQ         n+16(FP), CX
 	VBROADCASTSD a+8(FP), Y12
 
-four157:
+four173:
 	CMPQ    CX, $+16
-	JLT     one158
+	JLT     one174
 	VMOVUPD (SI), Y4
 	VMULPD  Y12, Y4, Y4
 	VMOVUPD Y4, (SI)
@@ -3258,21 +3703,21 @@ four157:
 	VMOVUPD Y10, 96(SI)
 	ADDQ    $+128, SI
 	SUBQ    $+16, CX
-	JMP     four157
+	JMP     four173
 
-one158:
+one174:
 	CMPQ    CX, $+4
-	JLT     tail159
+	JLT     tail175
 	VMOVUPD (SI), Y4
 	VMULPD  Y12, Y4, Y4
 	VMOVUPD Y4, (SI)
 	ADDQ    $+32, SI
 	SUBQ    $+4, CX
-	JMP     one158
+	JMP     one174
 
-tail159:
+tail175:
 	TESTQ      CX, CX
-	JE         end160
+	JE         end176
 	MOVQ       $+4, AX
 	SUBQ       CX, AX
 	LEAQ       mask64<>+0(SB), BX
@@ -3282,7 +3727,7 @@ tail159:
 	VMULPD     Y12, Y4, Y4
 	VMASKMOVPD Y4, Y13, (SI)
 
-end160:
+end176:
 	VZEROUPPER
 	RET
 
@@ -3293,9 +3738,9 @@ TEXT ·widenAVX2(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), DI
 	MOVQ n+16(FP), CX
 
-four161:
+four177:
 	CMPQ      CX, $+16
-	JLT       one162
+	JLT       one178
 	VCVTPS2PD (DI), Y4
 	VMOVUPD   Y4, (SI)
 	VCVTPS2PD 16(DI), Y6
@@ -3307,21 +3752,21 @@ four161:
 	ADDQ      $+128, SI
 	ADDQ      $+64, DI
 	SUBQ      $+16, CX
-	JMP       four161
+	JMP       four177
 
-one162:
+one178:
 	CMPQ      CX, $+4
-	JLT       tail163
+	JLT       tail179
 	VCVTPS2PD (DI), Y4
 	VMOVUPD   Y4, (SI)
 	ADDQ      $+32, SI
 	ADDQ      $+16, DI
 	SUBQ      $+4, CX
-	JMP       one162
+	JMP       one178
 
-tail163:
+tail179:
 	TESTQ      CX, CX
-	JE         end164
+	JE         end180
 	MOVQ       $+4, AX
 	SUBQ       CX, AX
 	LEAQ       mask64<>+0(SB), BX
@@ -3331,7 +3776,7 @@ tail163:
 	VCVTPS2PD  X4, Y4
 	VMASKMOVPD Y4, Y13, (SI)
 
-end164:
+end180:
 	VZEROUPPER
 	RET
 
@@ -3342,9 +3787,9 @@ TEXT ·narrowAVX2(SB), NOSPLIT, $0-24
 	MOVQ src+8(FP), DI
 	MOVQ n+16(FP), CX
 
-four165:
+four181:
 	CMPQ       CX, $+16
-	JLT        one166
+	JLT        one182
 	VMOVUPD    (DI), Y4
 	VCVTPD2PSY Y4, X4
 	VMOVUPS    X4, (SI)
@@ -3360,22 +3805,22 @@ four165:
 	ADDQ       $+64, SI
 	ADDQ       $+128, DI
 	SUBQ       $+16, CX
-	JMP        four165
+	JMP        four181
 
-one166:
+one182:
 	CMPQ       CX, $+4
-	JLT        tail167
+	JLT        tail183
 	VMOVUPD    (DI), Y4
 	VCVTPD2PSY Y4, X4
 	VMOVUPS    X4, (SI)
 	ADDQ       $+16, SI
 	ADDQ       $+32, DI
 	SUBQ       $+4, CX
-	JMP        one166
+	JMP        one182
 
-tail167:
+tail183:
 	TESTQ      CX, CX
-	JE         end168
+	JE         end184
 	MOVQ       $+4, AX
 	SUBQ       CX, AX
 	LEAQ       mask64<>+0(SB), BX
@@ -3385,7 +3830,7 @@ tail167:
 	VCVTPD2PSY Y4, X4
 	VMASKMOVPS X4, X14, (SI)
 
-end168:
+end184:
 	VZEROUPPER
 	RET
 
@@ -3400,9 +3845,9 @@ TEXT ·sumExp32AVX2(SB), NOSPLIT, $0-32
 	VXORPD       X2, X2, X2
 	VXORPD       X3, X3, X3
 
-two169:
+two185:
 	CMPQ         CX, $+16
-	JLT          one170
+	JLT          one186
 	VMOVUPS      (SI), Y4
 	VSUBPS       Y12, Y4, Y4
 	VMOVUPS      cc2d00000<>+0(SB), Y5
@@ -3471,11 +3916,11 @@ two169:
 	VADDPD       Y8, Y3, Y3
 	ADDQ         $+64, SI
 	SUBQ         $+16, CX
-	JMP          two169
+	JMP          two185
 
-one170:
+one186:
 	CMPQ         CX, $+8
-	JLT          tail171
+	JLT          tail187
 	VMOVUPS      (SI), Y4
 	VSUBPS       Y12, Y4, Y4
 	VMOVUPS      cc2d00000<>+0(SB), Y5
@@ -3511,11 +3956,11 @@ one170:
 	VADDPD       Y5, Y1, Y1
 	ADDQ         $+32, SI
 	SUBQ         $+8, CX
-	JMP          one170
+	JMP          one186
 
-tail171:
+tail187:
 	TESTQ        CX, CX
-	JE           end172
+	JE           end188
 	MOVQ         $+8, AX
 	SUBQ         CX, AX
 	LEAQ         mask32<>+0(SB), BX
@@ -3555,7 +4000,7 @@ tail171:
 	VCVTPS2PD    X4, Y5
 	VADDPD       Y5, Y1, Y1
 
-end172:
+end188:
 	VADDPD       Y1, Y0, Y0
 	VADDPD       Y3, Y2, Y2
 	VADDPD       Y2, Y0, Y0
@@ -3588,9 +4033,9 @@ TEXT ·sumExp64AVX2(SB), NOSPLIT, $0-32
 	VXORPD       X2, X2, X2
 	VXORPD       X3, X3, X3
 
-two173:
+two189:
 	CMPQ         CX, $+8
-	JLT          one174
+	JLT          one190
 	VMOVUPD      (SI), Y4
 	VSUBPD       Y12, Y4, Y4
 	VMOVUPD      cc087500000000000<>+0(SB), Y5
@@ -3667,11 +4112,11 @@ two173:
 	VADDPD       Y7, Y1, Y1
 	ADDQ         $+64, SI
 	SUBQ         $+8, CX
-	JMP          two173
+	JMP          two189
 
-one174:
+one190:
 	CMPQ         CX, $+4
-	JLT          tail175
+	JLT          tail191
 	VMOVUPD      (SI), Y4
 	VSUBPD       Y12, Y4, Y4
 	VMOVUPD      cc087500000000000<>+0(SB), Y5
@@ -3711,11 +4156,11 @@ one174:
 	VADDPD       Y4, Y0, Y0
 	ADDQ         $+32, SI
 	SUBQ         $+4, CX
-	JMP          one174
+	JMP          one190
 
-tail175:
+tail191:
 	TESTQ        CX, CX
-	JE           end176
+	JE           end192
 	MOVQ         $+4, AX
 	SUBQ         CX, AX
 	LEAQ         mask64<>+0(SB), BX
@@ -3760,7 +4205,7 @@ tail175:
 	VANDPD       Y13, Y4, Y4
 	VADDPD       Y4, Y0, Y0
 
-end176:
+end192:
 	VADDPD       Y1, Y0, Y0
 	VADDPD       Y3, Y2, Y2
 	VADDPD       Y2, Y0, Y0
@@ -3789,17 +4234,17 @@ TEXT ·halfAVX2(SB), NOSPLIT, $0-24
 	MOVQ  src+8(FP), SI
 	MOVQ  n+16(FP), CX
 	TESTQ CX, CX
-	JE    end178
+	JE    end194
 
-loop177:
+loop193:
 	VCVTPH2PS (SI), Y0
 	VMOVUPS   Y0, (DI)
 	ADDQ      $+16, SI
 	ADDQ      $+32, DI
 	SUBQ      $+8, CX
-	JNE       loop177
+	JNE       loop193
 
-end178:
+end194:
 	VZEROUPPER
 	RET
 
@@ -3810,17 +4255,17 @@ TEXT ·bfloat16AVX2(SB), NOSPLIT, $0-24
 	MOVQ  src+8(FP), SI
 	MOVQ  n+16(FP), CX
 	TESTQ CX, CX
-	JE    end180
+	JE    end196
 
-loop179:
+loop195:
 	VPMOVZXWD (SI), Y0
 	VPSLLD    $0x10, Y0, Y0
 	VMOVUPS   Y0, (DI)
 	ADDQ      $+16, SI
 	ADDQ      $+32, DI
 	SUBQ      $+8, CX
-	JNE       loop179
+	JNE       loop195
 
-end180:
+end196:
 	VZEROUPPER
 	RET

@@ -42,11 +42,22 @@ func axpyGo[T float](sum []float64, a float64, x []T) {
 	}
 }
 
-func diffGo[D, T float](dst []D, x []T, mu []float64) float64 {
+func diffGo[T float](dst []float64, x []T, mu []float64) float64 {
 	var s [4]float64
 	dst, mu = dst[:len(x)], mu[:len(x)]
 	for i, v := range x {
 		d := float64(v) - mu[i]
+		dst[i] = d
+		s[i&3] += float64(d * d)
+	}
+	return (s[0] + s[1]) + (s[2] + s[3])
+}
+
+func residualGo[D, T float](dst []D, x []T, p, mu []float64) float64 {
+	var s [4]float64
+	dst, p, mu = dst[:len(x)], p[:len(x)], mu[:len(x)]
+	for i, v := range x {
+		d := (float64(v) - p[i]) - mu[i]
 		dst[i] = D(d)
 		s[i&3] += float64(d * d)
 	}

@@ -19,15 +19,20 @@ func addRow32AVX512(sum *float64, unit *float64, x *float32, p *float32, a float
 //go:noescape
 func axpy32AVX512(sum *float64, x *float32, a float64, n int)
 
-// diff32AVX512 writes x - mu to dst and returns the sum of squares of the differences.
-//
-//go:noescape
-func diff32AVX512(dst *float32, x *float32, mu *float64, n int) float64
-
 // diff32To64AVX512 writes x - mu to dst and returns the sum of squares of the differences.
 //
 //go:noescape
 func diff32To64AVX512(dst *float64, x *float32, mu *float64, n int) float64
+
+// residual32AVX512 writes x - p - mu to dst and returns the sum of squares of the differences.
+//
+//go:noescape
+func residual32AVX512(dst *float32, x *float32, p *float64, mu *float64, n int) float64
+
+// residual32To64AVX512 writes x - p - mu to dst and returns the sum of squares of the differences.
+//
+//go:noescape
+func residual32To64AVX512(dst *float64, x *float32, p *float64, mu *float64, n int) float64
 
 // scaledDistance32AVX512 returns the sum of squares of a x - u.
 //
@@ -64,15 +69,20 @@ func addRow64AVX512(sum *float64, unit *float64, x *float64, p *float64, a float
 //go:noescape
 func axpy64AVX512(sum *float64, x *float64, a float64, n int)
 
-// diff64To32AVX512 writes x - mu to dst and returns the sum of squares of the differences.
-//
-//go:noescape
-func diff64To32AVX512(dst *float32, x *float64, mu *float64, n int) float64
-
 // diff64AVX512 writes x - mu to dst and returns the sum of squares of the differences.
 //
 //go:noescape
 func diff64AVX512(dst *float64, x *float64, mu *float64, n int) float64
+
+// residual64To32AVX512 writes x - p - mu to dst and returns the sum of squares of the differences.
+//
+//go:noescape
+func residual64To32AVX512(dst *float32, x *float64, p *float64, mu *float64, n int) float64
+
+// residual64AVX512 writes x - p - mu to dst and returns the sum of squares of the differences.
+//
+//go:noescape
+func residual64AVX512(dst *float64, x *float64, p *float64, mu *float64, n int) float64
 
 // scaledDistance64AVX512 returns the sum of squares of a x - u.
 //
@@ -144,15 +154,20 @@ func addRow32AVX2(sum *float64, unit *float64, x *float32, p *float32, a float64
 //go:noescape
 func axpy32AVX2(sum *float64, x *float32, a float64, n int)
 
-// diff32AVX2 writes x - mu to dst and returns the sum of squares of the differences.
-//
-//go:noescape
-func diff32AVX2(dst *float32, x *float32, mu *float64, n int) float64
-
 // diff32To64AVX2 writes x - mu to dst and returns the sum of squares of the differences.
 //
 //go:noescape
 func diff32To64AVX2(dst *float64, x *float32, mu *float64, n int) float64
+
+// residual32AVX2 writes x - p - mu to dst and returns the sum of squares of the differences.
+//
+//go:noescape
+func residual32AVX2(dst *float32, x *float32, p *float64, mu *float64, n int) float64
+
+// residual32To64AVX2 writes x - p - mu to dst and returns the sum of squares of the differences.
+//
+//go:noescape
+func residual32To64AVX2(dst *float64, x *float32, p *float64, mu *float64, n int) float64
 
 // scaledDistance32AVX2 returns the sum of squares of a x - u.
 //
@@ -189,15 +204,20 @@ func addRow64AVX2(sum *float64, unit *float64, x *float64, p *float64, a float64
 //go:noescape
 func axpy64AVX2(sum *float64, x *float64, a float64, n int)
 
-// diff64To32AVX2 writes x - mu to dst and returns the sum of squares of the differences.
-//
-//go:noescape
-func diff64To32AVX2(dst *float32, x *float64, mu *float64, n int) float64
-
 // diff64AVX2 writes x - mu to dst and returns the sum of squares of the differences.
 //
 //go:noescape
 func diff64AVX2(dst *float64, x *float64, mu *float64, n int) float64
+
+// residual64To32AVX2 writes x - p - mu to dst and returns the sum of squares of the differences.
+//
+//go:noescape
+func residual64To32AVX2(dst *float32, x *float64, p *float64, mu *float64, n int) float64
+
+// residual64AVX2 writes x - p - mu to dst and returns the sum of squares of the differences.
+//
+//go:noescape
+func residual64AVX2(dst *float64, x *float64, p *float64, mu *float64, n int) float64
 
 // scaledDistance64AVX2 returns the sum of squares of a x - u.
 //

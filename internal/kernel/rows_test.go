@@ -35,9 +35,9 @@ func testRows[T float](t *testing.T, r *rand.Rand, n, shift int,
 	axpy func(sum []float64, a float64, x []T),
 	scaledDistance func(x []T, a float64, u []float64) float64,
 	dot func(x []T, y []float64) float64,
-	diff func(dst, x []T, mu []float64) float64,
-	to32 func(dst []float32, x []T, mu []float64) float64,
-	to64 func(dst []float64, x []T, mu []float64) float64) {
+	diff func(dst []float64, x []T, mu []float64) float64,
+	to32 func(dst []float32, x []T, p, mu []float64) float64,
+	to64 func(dst []float64, x []T, p, mu []float64) float64) {
 	t.Helper()
 	x := newGuarded[T](n, shift).random(r)
 	y := newGuarded[float64](n, shift/2).random(r)
@@ -81,24 +81,31 @@ func testRows[T float](t *testing.T, r *rand.Rand, n, shift int,
 		closeTo(t, what("axpy"), v, before[i]+a*float64(x.s[i]), math.Abs(before[i])+8, 1)
 	}
 
-	same := newGuarded[T](n, shift+1)
-	closeTo(t, what("difference"), diff(same.s, x.s, y.s), dq, dq, n)
-	small := newGuarded[float32](n, shift+2)
-	closeTo(t, what("difference to float32"), to32(small.s, x.s, y.s), dq, dq, n)
-	large := newGuarded[float64](n, shift+3)
-	closeTo(t, what("difference to float64"), to64(large.s, x.s, y.s), dq, dq, n)
+	wide := newGuarded[float64](n, shift+1)
+	closeTo(t, what("difference"), diff(wide.s, x.s, y.s), dq, dq, n)
+	pivot := newGuarded[float64](n, shift/2+1).random(r)
+	var rq float64
 	for i, v := range x.s {
-		d := float64(v) - y.s[i]
-		if !sameBits(same.s[i], T(d)) || !sameBits(small.s[i], float32(d)) || !sameBits(large.s[i], d) {
-			t.Fatalf("%s: element %d is %v, %v, %v, want %v", what("difference"), i, same.s[i], small.s[i], large.s[i], d)
+		d := (float64(v) - pivot.s[i]) - y.s[i]
+		rq += d * d
+	}
+	small := newGuarded[float32](n, shift+2)
+	closeTo(t, what("residual in float32"), to32(small.s, x.s, pivot.s, y.s), rq, rq, n)
+	large := newGuarded[float64](n, shift+3)
+	closeTo(t, what("residual in float64"), to64(large.s, x.s, pivot.s, y.s), rq, rq, n)
+	for i, v := range x.s {
+		d, e := float64(v)-y.s[i], (float64(v)-pivot.s[i])-y.s[i]
+		if !sameBits(wide.s[i], d) || !sameBits(small.s[i], float32(e)) || !sameBits(large.s[i], e) {
+			t.Fatalf("%s: element %d is %v, %v, %v, want %v and %v", what("difference"), i, wide.s[i], small.s[i], large.s[i], d, e)
 		}
 	}
+	pivot.check(t, what("pivot"))
 	x.check(t, what("x"))
 	y.check(t, what("y"))
 	sum.check(t, what("sum"))
-	same.check(t, what("difference"))
-	small.check(t, what("difference to float32"))
-	large.check(t, what("difference to float64"))
+	wide.check(t, what("difference"))
+	small.check(t, what("residual in float32"))
+	large.check(t, what("residual in float64"))
 }
 
 func TestRows(t *testing.T) {
@@ -106,8 +113,8 @@ func TestRows(t *testing.T) {
 		r := newRand()
 		for _, n := range lengths() {
 			for shift := range 9 {
-				testRows(t, r, n, shift, SumSquares32, AddRow32, Axpy32, ScaledDistance32, Dot32, Diff32, Diff32, Diff32To64)
-				testRows(t, r, n, shift, SumSquares64, AddRow64, Axpy64, ScaledDistance64, Dot64, Diff64, Diff64To32, Diff64)
+				testRows(t, r, n, shift, SumSquares32, AddRow32, Axpy32, ScaledDistance32, Dot32, Diff32To64, Residual32, Residual32To64)
+				testRows(t, r, n, shift, SumSquares64, AddRow64, Axpy64, ScaledDistance64, Dot64, Diff64, Residual64To32, Residual64)
 				if n > 1000 {
 					break
 				}
@@ -145,11 +152,12 @@ func TestScaleAddDistance(t *testing.T) {
 func TestDifferencesAreExactWhereItMatters(t *testing.T) {
 	atEveryLevel(t, func(t *testing.T) {
 		x := []float32{10000, 10000.001, 9999.999, 10000.002, 10000}
-		mu := []float64{10000.0005, 10000.0005, 10000.0005, 10000.0005, 10000.0005}
+		p := []float64{10000, 10000, 10000, 10000, 10000}
+		mu := []float64{5e-4, 5e-4, 5e-4, 5e-4, 5e-4}
 		dst := make([]float32, len(x))
-		Diff32(dst, x, mu)
+		Residual32(dst, x, p, mu)
 		for i, v := range dst {
-			if want := float32(float64(x[i]) - mu[i]); v != want {
+			if want := float32(float64(x[i]) - 10000 - mu[i]); v != want {
 				t.Errorf("element %d: %v, want %v", i, v, want)
 			}
 		}
@@ -445,7 +453,7 @@ func BenchmarkRows(b *testing.B) {
 			{"SumSquares32", func() { SumSquares32(x) }},
 			{"AddRow32", func() { AddRow32(sum, sum, 1, x, x) }},
 			{"Axpy32", func() { Axpy32(sum, 1, x) }},
-			{"Diff32", func() { Diff32(x, x, y) }},
+			{"Residual32", func() { Residual32(x, x, y, y) }},
 			{"ScaledDistance32", func() { ScaledDistance32(x, 1, y) }},
 			{"Dot64", func() { Dot64(sum, y) }},
 			{"ArgMax32", func() { ArgMax32(x) }},

@@ -319,17 +319,31 @@ func (v *vector) rowLoops(double bool) {
 	})
 	v.finish()
 
-	for _, target := range []bool{false, true} {
-		name := "diff" + bits
-		if target != double {
-			_, _, to := typeName(target)
-			name += "To" + to
+	named := func(name string, target bool) string {
+		if target == double {
+			return name + bits
 		}
-		s = v.begin(name, []stream{{name: "dst", double: target}, {name: "x", double: double}, {name: "mu", double: true}}, false, true,
-			"writes x - mu to dst and returns the sum of squares of the differences.")
+		_, _, to := typeName(target)
+		return name + bits + "To" + to
+	}
+	s = v.begin(named("diff", true), []stream{{name: "dst", double: true}, {name: "x", double: double}, {name: "mu", double: true}}, false, true,
+		"writes x - mu to dst and returns the sum of squares of the differences.")
+	v.loop(s, func(u, t, t1 int, at func(stream) int, masked bool) {
+		v.load(s[1], at(s[1]), t, masked)
+		v.load(s[2], at(s[2]), t1, masked)
+		v.VSUBPD(v.r(t1), v.r(t), v.r(t))
+		v.VFMADD231PD(v.r(t), v.r(t), v.r(u))
+		v.store(s[0], at(s[0]), t, masked)
+	})
+	v.sum()
+	for _, target := range []bool{false, true} {
+		s = v.begin(named("residual", target), []stream{{name: "dst", double: target}, {name: "x", double: double}, {name: "p", double: true}, {name: "mu", double: true}}, false, true,
+			"writes x - p - mu to dst and returns the sum of squares of the differences.")
 		v.loop(s, func(u, t, t1 int, at func(stream) int, masked bool) {
 			v.load(s[1], at(s[1]), t, masked)
 			v.load(s[2], at(s[2]), t1, masked)
+			v.VSUBPD(v.r(t1), v.r(t), v.r(t))
+			v.load(s[3], at(s[3]), t1, masked)
 			v.VSUBPD(v.r(t1), v.r(t), v.r(t))
 			v.VFMADD231PD(v.r(t), v.r(t), v.r(u))
 			v.store(s[0], at(s[0]), t, masked)
