@@ -3,7 +3,9 @@ package ufm
 import (
 	"fmt"
 	"math"
+	"slices"
 
+	"github.com/collapsar/collapsar/internal/kernel"
 	"github.com/collapsar/collapsar/internal/linalg"
 	"github.com/collapsar/collapsar/internal/root"
 )
@@ -102,6 +104,51 @@ func (o *groupOptimum) geometry(kw, kh, negligible float64) (groupGeometry, erro
 		}
 	}
 	return geo, nil
+}
+
+// point returns W and the features of the samples, in d >= K-1 dimensions: class k belongs to group of[k], has counts[k] samples,
+// and its column has the scale sqrt(counts[k]); kw as in geometry, with kh = 1/kw.
+func (o *groupOptimum) point(of, counts []int, d int, kw float64) (Point, error) {
+	k, n := len(of), len(o.groups)
+	logits := make([]float64, k*k) // row c: those of class c, times its scale
+	for c, h := range of {
+		m := float64(o.groups[h].classes)
+		for j, g := range of {
+			v := o.between[g*n+h]
+			if g == h {
+				v -= o.within[h] / m
+			}
+			if j == c {
+				v += o.within[h]
+			}
+			logits[c*k+j] = v * o.groups[h].scale
+		}
+	}
+	s, right, err := linalg.SVD(k, k, slices.Clone(logits))
+	if err != nil {
+		return Point{}, fmt.Errorf("ufm: logits of the classes: %w", err)
+	}
+	at := Point{W: make([]float64, k*d)}
+	means := make([]float64, k*d)
+	for j, sj := range s[:min(k, d)] {
+		if sj <= 1e-14*s[0] {
+			break
+		}
+		v := right[j*k : (j+1)*k]
+		for c, h := range of {
+			at.W[c*d+j] = math.Sqrt(kw*sj) * v[c]
+			means[c*d+j] = kernel.Dot64(logits[c*k:(c+1)*k], v) / (math.Sqrt(kw*sj) * o.groups[h].scale)
+		}
+	}
+	for c, samples := range counts {
+		at.H = append(at.H, slices.Repeat(means[c*d:(c+1)*d], samples)...)
+	}
+	for _, g := range of {
+		if o.bias != nil {
+			at.B = append(at.B, o.bias[g])
+		}
+	}
+	return at, nil
 }
 
 // squareRootOfGram returns (X^T X)^(1/2) of an n x n matrix, which it destroys. It goes by singular values, for

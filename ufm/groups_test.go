@@ -223,6 +223,51 @@ func TestManyGroups(t *testing.T) {
 	}
 }
 
+// W and H put together from the groups have the value of the closed form, no slope, and the norms and cosines that are reported.
+func TestGroupPoint(t *testing.T) {
+	counts := []int{9, 9, 9, 2, 2}
+	s := bySize(counts)
+	for _, d := range []decays{{W: 0.003, H: 0.008, Bias: NoBias}, {W: 0.06, H: 0.05, Bias: NoBias}} {
+		kw := math.Sqrt(d.H / d.W)
+		best := twoGroups(s.groups[0], s.groups[1], math.Sqrt(d.W*d.H))
+		at, err := best.point(s.of, counts, 6, kw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := newObjective(decayed(counts, 6, d), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := o.values(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := make([]float64, o.n)
+		value := o.value(x, g)
+		if want := best.loss + best.mu*best.nuclear; math.Abs(value-want) > 1e-13 || frobenius(g) > 1e-12 {
+			t.Errorf("%+v: value %.15g, want %.15g; gradient %.3g", d, value, want, frobenius(g))
+		}
+		geo, err := best.geometry(kw, 1/kw, exact)
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := func(k int) []float64 { return at.W[k*6 : (k+1)*6] }
+		cosine := func(i, j int) float64 {
+			dot := 0.0
+			for k, v := range row(i) {
+				dot += v * row(j)[k]
+			}
+			return dot / (frobenius(row(i)) * frobenius(row(j)))
+		}
+		for _, v := range [][2]float64{{frobenius(row(0)), geo.w[0]}, {frobenius(row(4)), geo.w[1]}, {frobenius(at.H[:6]), geo.h[0]}, {frobenius(at.H[30*6 : 31*6]), geo.h[1]},
+			{cosine(0, 2), geo.cosine[0]}, {cosine(1, 4), geo.cosine[1]}, {cosine(3, 4), geo.cosine[3]}} {
+			if math.Abs(v[0]-v[1]) > 1e-12 {
+				t.Errorf("%+v: %.15g, reported %.15g", d, v[0], v[1])
+			}
+		}
+	}
+}
+
 // Values of ../shared/reference/ufm.json (h09), by roots in 30 digits along another branch of the conditions.
 func TestMinorityCollapse(t *testing.T) {
 	for _, c := range []struct {

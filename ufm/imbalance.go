@@ -83,7 +83,7 @@ func layerPeeledImbalanced(ctx context.Context, p *params, o Options) (*Report, 
 	}
 	budget := float64(ka+kb) * math.Sqrt(ew*eh)
 	var rows, solved []Fields
-	worst := 0.0
+	worst, off := 0.0, 0.0 // largest duality gap; largest difference of search and formula
 	for _, ratio := range ratios {
 		a, b := twoSizes(ka, kb, ratio)
 		best, err := twoGroupsWithin(a, b, budget)
@@ -109,6 +109,7 @@ func layerPeeledImbalanced(ctx context.Context, p *params, o Options) (*Report, 
 			return nil, err
 		}
 		row = append(Fields{{"ratio", ratio}}, found.fields()...)
+		off = max(off, math.Abs(found.objective-best.loss))
 		row.Add("multiplier", found.mu)
 		if err := row.addGroups(&found.groupOptimum, float64(ka+kb)*ew/found.nuclear, float64(ka+kb)*eh/found.nuclear, searched); err != nil {
 			return nil, err
@@ -122,13 +123,21 @@ func layerPeeledImbalanced(ctx context.Context, p *params, o Options) (*Report, 
 	r.ClosedForm.Add("theorem", "nuclear-norm reduction (Srebro 2004; Haeffele, Vidal 2015) of the layer-peeled model (Fang et al. 2021), KKT conditions by scalar roots")
 	r.ClosedForm.Add("proved", true)
 	if solved != nil {
-		r.Solved.Add("rows", solved)
+		r.Solved = Fields{{"status", "converged"}, {"largest_difference", off}, {"rows", solved}}
+		for _, row := range solved {
+			if status, _ := row.Get("status"); status != "converged" {
+				r.Solved[0].Value = status
+			}
+		}
 	} else {
 		r.NotSolved = notRequested
 	}
 	r.Certificate.Add("global", worst <= certified)
 	r.Certificate.Add("gap", worst)
 	r.Words = minorityWords(ka, kb, ew*eh, r0, r1)
+	if solved != nil {
+		r.Words = append(r.Words, fmt.Sprintf("No search ends further than %.1g from its closed form.", max(off, 1e-15)))
+	}
 	return r, nil
 }
 
@@ -305,6 +314,9 @@ func (s *sizes) coincide(n int, d decays) bool { return float64(n) <= s.collapse
 
 func (s *sizes) collapseCount(d decays) float64 { return s.n * s.n * d.W * d.H }
 
+// measurable is the number of entries of H up to which the metrics of collapse are taken at an optimum.
+const measurable = 4_000_000
+
 // tooNarrow is the refusal of what has no room for the theory.
 func tooNarrow(k, d int) error {
 	return fmt.Errorf("d: %d, wanted at least %d (K-1): with fewer the nuclear norm is only a bound; --numeric searches", d, k-1)
@@ -342,6 +354,7 @@ func ceDecayImbalanced(ctx context.Context, p *params, o Options) (*Report, erro
 	mu, kw := math.Sqrt(dec.W*dec.H), math.Sqrt(dec.H/dec.W)
 	a, b := s.groups[0], s.groups[1]
 	r := &Report{}
+	var best groupOptimum
 	answer := func(f *Fields, best *groupOptimum, value, negligible float64) error {
 		f.Add("value", value)
 		f.Add("minority_collapse", b.classes > 1 && s.coincide(s.counts[1], dec))
@@ -365,7 +378,7 @@ func ceDecayImbalanced(ctx context.Context, p *params, o Options) (*Report, erro
 		return nil
 	}
 	if dec.Bias == NoBias {
-		best := twoGroups(a, b, mu)
+		best = twoGroups(a, b, mu)
 		value := best.loss + mu*best.nuclear
 		if err := answer(&r.ClosedForm, &best, value, exact); err != nil {
 			return nil, err
@@ -387,9 +400,20 @@ func ceDecayImbalanced(ctx context.Context, p *params, o Options) (*Report, erro
 			return nil, err
 		}
 		if r.ClosedForm == nil {
+			best = found.groupOptimum
 			if err := certify(&found.groupOptimum, found.objective); err != nil {
 				return nil, err
 			}
+		}
+	}
+	if best.groups != nil && s.n*float64(d) <= measurable {
+		at, err := best.point(s.of, counts, d, kw)
+		if err != nil {
+			return nil, err
+		}
+		problem := decayed(counts, d, dec)
+		if r.Metrics, err = problem.measure(ctx, at); err != nil {
+			return nil, err
 		}
 	}
 	r.Words = []string{fmt.Sprintf("Classes coincide up to %.6g samples (N^2 lambda_W lambda_H), whatever the others have.", s.collapseCount(dec))}
