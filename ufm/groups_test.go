@@ -223,6 +223,46 @@ func TestManyGroups(t *testing.T) {
 	}
 }
 
+// The layer-peeled model with three sizes: proved by its gap, the same as with two sizes where two of three are one, and as the
+// whole problem.
+func TestLayerPeeledGroups(t *testing.T) {
+	ctx := context.Background()
+	ask := func(counts ...any) Fields {
+		r, err := Answer(ctx, Spec{"layer_peeled_groups", map[string]any{"counts": counts, "d": len(counts), "E_W": 1, "E_H": 3, "constraint": "energy", "bias": "none"}}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if gap := r.Certificate.Number("gap"); !(math.Abs(gap) < 1e-9) {
+			t.Errorf("%v: gap %g", counts, gap)
+		}
+		return r.Solved
+	}
+	two := ask(300, 300, 300, 10, 10)
+	a, b := twoSizes(3, 2, 30)
+	want, err := twoGroupsWithin(a, b, 5*math.Sqrt(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if math.Abs(two.Number("value")-want.loss) > 1e-10 || math.Abs(two.Number("multiplier")-want.mu) > 1e-7 {
+		t.Errorf("two sizes: %v, want %g at %g", two, want.loss, want.mu)
+	}
+	three := ask(300, 300, 40, 40, 2, 2, 2)
+	whole, err := Problem{Loss: Loss{Kind: CrossEntropy}, Counts: []int{300, 300, 40, 40, 2, 2, 2}, Dim: 7, W: Energy(1), H: Energy(3), Bias: NoBias}.Solve(ctx, SolveOptions{Seeds: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if math.Abs(three.Number("value")-whole.Value) > 1e-8 {
+		t.Errorf("three sizes: %.12g by groups, %.12g by class", three.Number("value"), whole.Value)
+	}
+	rows, _ := three.Get("rows")
+	for i, together := range []bool{false, false, true} {
+		row := rows.([]Fields)[i]
+		if got, _ := row.Get("coincide"); got != together || (math.Abs(row.Number("gap_within")) < 1e-6) != together {
+			t.Errorf("group %d: %v", i, row)
+		}
+	}
+}
+
 // W and H put together from the groups have the value of the closed form, no slope, and the norms and cosines that are reported.
 func TestGroupPoint(t *testing.T) {
 	counts := []int{9, 9, 9, 2, 2}
@@ -347,6 +387,15 @@ func BenchmarkThousandClasses(b *testing.B) {
 	spec := Spec{Problem: "layer_peeled_imbalanced", Params: map[string]any{"K_A": 500, "K_B": 500, "E_W": 1, "E_H": 5, "ratios": []any{100}, "constraint": "energy", "bias": "none"}}
 	b.Run("closed", func(b *testing.B) { benchmarkAnswer(b, spec, Options{Method: methodNone}) })
 	b.Run("closed_and_searched", func(b *testing.B) { benchmarkAnswer(b, spec, Options{}) })
+}
+
+// A hundred classes, no two of the same size.
+func BenchmarkHundredSizes(b *testing.B) {
+	counts := make([]any, 100)
+	for i := range counts {
+		counts[i] = 5 + i*i
+	}
+	benchmarkAnswer(b, Spec{Problem: "layer_peeled_groups", Params: map[string]any{"counts": counts, "d": 100, "E_W": 1, "E_H": 5, "constraint": "energy", "bias": "none"}}, Options{})
 }
 
 func benchmarkAnswer(b *testing.B, spec Spec, o Options) {

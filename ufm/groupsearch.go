@@ -40,22 +40,29 @@ func (p *groupProblem) factors(x []float64) (left, right, u, v, b []float64) {
 	return x[:n*n], x[n*n : 2*n*n], x[2*n*n : 2*n*n+n], x[2*n*n+n : 2*n*n+2*n], x[2*n*n+2*n:]
 }
 
+// shrink is what the entry (g, h) of the matrix between the groups is divided by, to be a logit.
+func (p *groupProblem) shrink(g, h int) float64 {
+	return p.groups[h].scale * math.Sqrt(float64(p.groups[g].classes)*float64(p.groups[h].classes))
+}
+
+// inner is what u v of a group is divided by, to be a gap.
+func (p *groupProblem) inner(h int) float64 {
+	return float64(p.groups[h].classes-1) * p.groups[h].scale
+}
+
 // logits returns what the loss sees: within[h] = a_h, and between[g n + h], the mean logit of the classes of group g on
 // features of group h, with offset and bias.
 func (p *groupProblem) logits(x []float64) (within, between []float64) {
 	n := len(p.groups)
 	left, right, u, v, b := p.factors(x)
 	within, between = make([]float64, n), make([]float64, n*n)
+	kernel.Gemm64(false, true, n, n, n, 1, left, n, right, n, 0, between, n)
 	for h, hh := range p.groups {
 		if hh.classes > 1 {
-			within[h] = u[h] * v[h] / (float64(hh.classes-1) * hh.scale)
+			within[h] = u[h] * v[h] / p.inner(h)
 		}
 		for g, gg := range p.groups {
-			sum := 0.0
-			for j := range n {
-				sum += left[g*n+j] * right[h*n+j]
-			}
-			between[g*n+h] = sum/(hh.scale*math.Sqrt(float64(gg.classes)*float64(hh.classes))) + gg.offset
+			between[g*n+h] = between[g*n+h]/p.shrink(g, h) + gg.offset
 			if p.bias != NoBias {
 				between[g*n+h] += b[g]
 			}
@@ -141,29 +148,26 @@ func (p *groupProblem) value(x, g []float64) float64 {
 	return f
 }
 
-// pull writes to g the slopes along x that belong to slopes dw, db along the logits.
+// pull writes to g the slopes along x that belong to slopes dw, db along the logits; it destroys db.
 func (p *groupProblem) pull(x, dw, db, g []float64) {
 	n := len(p.groups)
 	left, right, u, v, _ := p.factors(x)
 	gl, gr, gu, gv, gb := p.factors(g)
-	clear(g)
+	clear(gb)
 	for h, hh := range p.groups {
+		gu[h], gv[h] = 0, 0
 		if hh.classes > 1 {
-			c := 1 / (float64(hh.classes-1) * hh.scale)
-			gu[h], gv[h] = dw[h]*v[h]*c, dw[h]*u[h]*c
+			gu[h], gv[h] = dw[h]*v[h]/p.inner(h), dw[h]*u[h]/p.inner(h)
 		}
-		for k, kk := range p.groups {
-			s := db[k*n+h]
+		for k := range p.groups {
 			if p.bias != NoBias {
-				gb[k] += s
+				gb[k] += db[k*n+h]
 			}
-			s /= hh.scale * math.Sqrt(float64(kk.classes)*float64(hh.classes))
-			for j := range n {
-				gl[k*n+j] += s * right[h*n+j]
-				gr[h*n+j] += s * left[k*n+j]
-			}
+			db[k*n+h] /= p.shrink(k, h)
 		}
 	}
+	kernel.Gemm64(false, false, n, n, n, 1, db, n, right, n, 0, gl, n)
+	kernel.Gemm64(true, false, n, n, n, 1, db, n, left, n, 0, gr, n)
 }
 
 // product writes the Hessian at x times y to hy.
@@ -174,16 +178,14 @@ func (p *groupProblem) product(x, y, hy []float64) {
 	yl, yr, yu, yv, yb := p.factors(y)
 	// change of the logits along y
 	cw, cb := make([]float64, n), make([]float64, n*n)
+	kernel.Gemm64(false, true, n, n, n, 1, yl, n, right, n, 0, cb, n)
+	kernel.Gemm64(false, true, n, n, n, 1, left, n, yr, n, 1, cb, n)
 	for h, hh := range p.groups {
 		if hh.classes > 1 {
-			cw[h] = (yu[h]*v[h] + u[h]*yv[h]) / (float64(hh.classes-1) * hh.scale)
+			cw[h] = (yu[h]*v[h] + u[h]*yv[h]) / p.inner(h)
 		}
-		for g, gg := range p.groups {
-			sum := 0.0
-			for j := range n {
-				sum += yl[g*n+j]*right[h*n+j] + left[g*n+j]*yr[h*n+j]
-			}
-			cb[g*n+h] = sum / (hh.scale * math.Sqrt(float64(gg.classes)*float64(hh.classes)))
+		for g := range p.groups {
+			cb[g*n+h] /= p.shrink(g, h)
 			if p.bias != NoBias {
 				cb[g*n+h] += yb[g]
 			}

@@ -10,6 +10,7 @@ import (
 
 var imbalanceQuestions = []Question{
 	{"layer_peeled_imbalanced", "layer-peeled model with classes of two sizes, along their ratio (Fang et al. 2021)", "K_A K_B E_W E_H ratios constraint=energy bias", layerPeeledImbalanced},
+	{"layer_peeled_groups", "layer-peeled model with classes of any sizes", "counts d E_W E_H constraint=energy bias", layerPeeledGroups},
 	{"layer_peeled_threshold", "ratios from which the classifiers of the smaller classes coincide, and vanish", "pairs products", layerPeeledThreshold},
 	{"layer_peeled_product_only", "the same ratio for several energies of the same product", "K_A K_B energies", layerPeeledProductOnly},
 	{"layer_peeled_threshold_search", "the ratio, looked for between two others, at which the smaller classes coincide", "K_A K_B E_W E_H between", layerPeeledThresholdSearch},
@@ -145,6 +146,56 @@ const (
 	methodNone   = "none"
 	notRequested = "not_requested"
 )
+
+func layerPeeledGroups(ctx context.Context, p *params, o Options) (*Report, error) {
+	counts, d := p.classCounts("counts"), p.count("d")
+	ew, eh := p.energies()
+	p.oneOf("constraint", string(EnergyKind))
+	p.oneOf("bias", string(NoBias))
+	if err := p.done(); err != nil {
+		return nil, err
+	}
+	k := float64(len(counts))
+	if d < len(counts)-1 {
+		return nil, fmt.Errorf("d: %d, wanted at least %d (K-1): with fewer the nuclear norm is only a bound; model searches", d, len(counts)-1)
+	}
+	if o.Method == methodNone {
+		return &Report{NotSolved: notRequested}, nil
+	}
+	s := bySize(counts)
+	for g := range s.groups {
+		s.groups[g].scale = 1 // energies are averaged within a class first
+	}
+	budget := k * math.Sqrt(ew*eh)
+	found, err := (&groupProblem{groups: s.groups, bias: NoBias}).search(ctx, o, budget)
+	if err != nil {
+		return nil, err
+	}
+	gap, err := found.gapWithin(budget)
+	if err != nil {
+		return nil, err
+	}
+	geo, err := found.geometry(k*ew/found.nuclear, k*eh/found.nuclear, searched)
+	if err != nil {
+		return nil, err
+	}
+	n := len(s.groups)
+	var rows []Fields
+	for g, gg := range s.groups {
+		row := Fields{{"samples", s.counts[g]}, {"classes", gg.classes}, {"gap_within", found.within[g]}, {"w_norm", geo.w[g]}, {"h_norm", geo.h[g]},
+			{"cos_w_within", geo.cosine[g*n+g]}, {"coincide", nil}}
+		if gg.classes > 1 {
+			row[len(row)-1].Value = gg.weight <= found.mu
+		}
+		rows = append(rows, row)
+	}
+	r := &Report{Solved: found.fields()}
+	r.Solved.Add("multiplier", found.mu)
+	r.Solved.Add("rows", rows)
+	r.Certificate = Fields{{"global", gap <= certified}, {"lower_bound", found.loss - gap}, {"gap", gap}}
+	r.Words = []string{fmt.Sprintf("Classes of n samples have identical classifiers iff n/N is at most the multiplier of the energies: here up to %.6g samples.", found.mu*s.n)}
+	return r, nil
+}
 
 // certified is the duality gap up to which an optimum counts as proved: the rounding of a sum over the classes.
 const certified = 1e-7
