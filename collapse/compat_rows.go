@@ -130,7 +130,7 @@ func (i *imitation) agreement(t *sample) (Value, error) {
 func nearest(v *geometry.Vectors, row, products []float64) int {
 	largest := 0.0
 	for c := range products {
-		own := v.Gram[c*v.K+c]
+		own := v.Gram()[c*v.K+c]
 		products[c] -= own / 2
 		largest = max(largest, own)
 	}

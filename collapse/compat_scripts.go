@@ -178,7 +178,7 @@ func imitateLPM(i *imitation) error {
 	spread("features", t, groupMean, "nc2_equinorm", "nc2_cos_mean", "nc2_equiangle", "nc2_max_angle")
 	total := 0.0
 	for c := range t.k {
-		total += t.sum.Var(c) + t.means.Gram[c*t.k+c]
+		total += t.sum.Var(c) + t.means.Gram()[c*t.k+c]
 	}
 	i.set("avg_square_feature_norm", number(total/float64(t.k)))
 	distance := metric(t, "nc3_distance")

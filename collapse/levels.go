@@ -18,10 +18,8 @@ import (
 type layout struct {
 	used   []int     // places in the summary
 	n, tau []float64 // rows; total variance, unbiased
-	gram   []float64 // of the means, centred
-	gap    []float64 // |m_c - m_j|^2
-	clean  []float64 // the same less tau_c/n_c + tau_j/n_j
-	bare   []float64 // gram less the noise
+	clean  []float64 // |m_c - m_j|^2 less tau_c/n_c + tau_j/n_j
+	bare   []float64 // Gram matrix of the centred means less the noise
 	norm   float64   // |bare|_F
 	trace  float64   // of bare
 	reach  float64   // length of a mean, root mean square
@@ -65,31 +63,42 @@ func (s *sample) layout() *layout {
 	if k < 2 {
 		return nil
 	}
-	l.gram, l.gap, l.clean = make([]float64, k*k), make([]float64, k*k), make([]float64, k*k)
+	l.clean = make([]float64, k*k)
 	for a, c := range l.used {
 		for b, j := range l.used {
-			l.gram[a*k+b] = s.means.Gram[c*s.k+j]
 			if a != b {
-				l.gap[a*k+b] = s.means.Distance2(c, j)
-				l.clean[a*k+b] = l.gap[a*k+b] - l.noise(a) - l.noise(b)
+				l.clean[a*k+b] = s.means.Distance2(c, j) - l.noise(a) - l.noise(b)
 			}
 		}
 	}
-	centre(k, l.gram)
-	l.bare = make([]float64, k*k) // E diag(noise) E, and then the rest
+	l.bare = l.gram(s)
+	noise := make([]float64, k*k) // E diag(noise) E
 	for a := range k {
-		l.bare[a*k+a] = -l.noise(a)
+		l.reach += l.bare[a*k+a] / float64(k)
+		noise[a*k+a] = l.noise(a)
 	}
-	centre(k, l.bare)
-	kernel.Add64(l.bare, l.gram)
+	centre(k, noise)
+	kernel.Axpy64(l.bare, -1, noise)
 	l.norm = norm(l.bare)
 	for a := range k {
 		l.trace += l.bare[a*k+a]
-		l.reach += l.gram[a*k+a] / float64(k)
 	}
 	l.reach = math.Sqrt(l.reach)
 	l.plan = s.levelPlan(l)
 	return l
+}
+
+// gram are the inner products of the means, centred.
+func (l *layout) gram(s *sample) []float64 {
+	k, all := l.k(), s.means.Gram()
+	g := make([]float64, 0, k*k)
+	for _, c := range l.used {
+		for _, j := range l.used {
+			g = append(g, all[c*s.k+j])
+		}
+	}
+	centre(k, g)
+	return g
 }
 
 // centre takes the means of rows and columns away from a symmetric matrix.
@@ -151,8 +160,9 @@ func (s *sample) variabilityLevel(l *layout, w *draw, f fourth) (v Level) {
 				continue
 			}
 			part := math.Inf(1)
-			if l.gap[a*k+b] > 0 {
-				part = (l.noise(a) + l.noise(b)) / l.gap[a*k+b]
+			noise := l.noise(a) + l.noise(b)
+			if gap := l.clean[a*k+b] + noise; gap > 0 {
+				part = noise / gap
 			}
 			share += part / float64(k*(k-1))
 			if part > worst {
@@ -290,7 +300,7 @@ func (s *sample) simplexLevel(l *layout, f fourth) (v Level) {
 	v.Bound = finite(math.Sqrt(max(0, 2-2*math.Sqrt(min(1, float64(s.d)/float64(k-1))))))
 	null, low := simplexNull(k, s.d, s.opts.Seed)
 	v.Null, v.NullLow = finite(null), finite(low)
-	plain, ok := geometry.ETFError(k, l.gram)
+	plain, ok := geometry.ETFError(k, l.gram(s))
 	if !ok || !(l.norm > 0) || s.needBetween() != "" {
 		v.Low, v.Reason = finite(0), "the class means coincide"
 		return v
@@ -355,9 +365,8 @@ func (s *sample) dualityLevel(l *layout, f fourth) (v Level) {
 	}
 	removeMean(w, k, d)
 	size := norm(w)
-	square, noise, cross := 0.0, 0.0, 0.0
+	square, noise, cross := float64(k)*l.reach*l.reach, 0.0, 0.0
 	for a, c := range l.used {
-		square += l.gram[a*k+a]
 		noise += l.noise(a) * (1 - 1/float64(k))
 		cross += kernel.Dot64(w[a*d:(a+1)*d], s.means.Row(c))
 	}

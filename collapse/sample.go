@@ -164,7 +164,7 @@ func (s *sample) double() bool {
 // plan lays out the second pass. With classify, decisions and margins are found too.
 func (s *sample) plan(classify bool) *moments.Plan {
 	p := &moments.Plan{
-		Summary: s.sum, Centre: s.centre, Means: s.means.Data, Gram: s.means.Gram, Double: s.double(), Units: true,
+		Summary: s.sum, Centre: s.centre, Means: s.means.Data, Gram: s.means.Gram(), Double: s.double(), Units: true,
 		Moments: s.route.moments, Exact: s.route.exact, Axes: s.route.axes, Rank: s.rank,
 		Whole: s.rank == min(s.k-1, s.d) && s.rank > 0,
 	}
@@ -280,7 +280,7 @@ func (s *sample) gramInverse() (p []float64, kind moments.Moments, ok bool) {
 	// G has one known null vector z: ones, or the class shares where the centre weighs samples. With z filled up G is
 	// regular, and what is filled in meets nothing, for scores are orthogonal to z.
 	k := s.k
-	g := slices.Clone(s.means.Gram)
+	g := slices.Clone(s.means.Gram())
 	z := s.nullVector()
 	fill := s.means.Square() / float64(k)
 	for i := range k {

@@ -28,7 +28,7 @@ var variability = []Metric{
 			if !s.means.Directed() {
 				return undefined(ZeroNormMean)
 			}
-			return largest(s.sum.Classes, func(c int) float64 { return s.sum.Var(c) / s.means.Gram[c*s.k+c] })
+			return largest(s.sum.Classes, func(c int) float64 { return s.sum.Var(c) / s.means.Gram()[c*s.k+c] })
 		}},
 	{ID: "within_fraction", Name: "share of the variance within classes", Formula: "tr Sigma_W / tr Sigma_S", Source: "analysis of variance, 1 - R^2",
 		Cost: Pass1, ideal: zero, eval: func(s *sample) Value {
@@ -85,7 +85,7 @@ func (s *sample) totalVariance() float64 {
 func (s *sample) weightedSquare() float64 {
 	sum := 0.0
 	for c := range s.k {
-		sum += float64(s.sum.Count[c]) / s.n * s.means.Gram[c*s.k+c]
+		sum += float64(s.sum.Count[c]) / s.n * s.means.Gram()[c*s.k+c]
 	}
 	return sum
 }

@@ -29,9 +29,9 @@ const SmallRank = 128
 type Vectors struct {
 	K, D int
 	Data []float64 // K x D, row-major
-	Gram []float64 // K x K, inner products
 
 	norms     []float64
+	gram      []float64
 	cosines   []float64
 	distances []float64
 	singular  []float64
@@ -40,10 +40,18 @@ type Vectors struct {
 
 // New describes the rows of a K x d matrix, which must not change afterwards.
 func New(k, d int, data []float64) *Vectors {
-	v := &Vectors{K: k, D: d, Data: data, Gram: make([]float64, k*k), norms: make([]float64, k)}
-	kernel.Syrk64(false, k, d, data, d, v.Gram, k)
+	v := &Vectors{K: k, D: d, Data: data, norms: make([]float64, k)}
 	for i := range v.norms {
-		v.norms[i] = math.Sqrt(v.Gram[i*k+i])
+		v.norms[i] = math.Sqrt(kernel.SumSquares64(v.Row(i)))
+	}
+	return v
+}
+
+// FromGram describes K vectors of which only the inner products are known. It has no rows, axes or close distances.
+func FromGram(k int, gram []float64) *Vectors {
+	v := &Vectors{K: k, gram: gram, norms: make([]float64, k)}
+	for i := range v.norms {
+		v.norms[i] = math.Sqrt(max(gram[i*k+i], 0))
 	}
 	return v
 }
@@ -51,17 +59,20 @@ func New(k, d int, data []float64) *Vectors {
 // Row is one vector.
 func (v *Vectors) Row(i int) []float64 { return v.Data[i*v.D : (i+1)*v.D] }
 
+// Gram are the inner products, K x K.
+func (v *Vectors) Gram() []float64 {
+	if v.gram == nil {
+		v.gram = make([]float64, v.K*v.K)
+		kernel.Syrk64(false, v.K, v.D, v.Data, v.D, v.gram, v.K)
+	}
+	return v.gram
+}
+
 // Norms are the Euclidean norms.
 func (v *Vectors) Norms() []float64 { return v.norms }
 
-// Square is the squared Frobenius norm of the matrix, the trace of the Gram matrix.
-func (v *Vectors) Square() float64 {
-	sum := 0.0
-	for i := range v.K {
-		sum += v.Gram[i*v.K+i]
-	}
-	return sum
-}
+// Square is the squared Frobenius norm of the matrix.
+func (v *Vectors) Square() float64 { return kernel.SumSquares64(v.norms) }
 
 // Frobenius is the Frobenius norm of the matrix.
 func (v *Vectors) Frobenius() float64 { return math.Sqrt(v.Square()) }
@@ -75,9 +86,10 @@ func (v *Vectors) Directed() bool {
 func (v *Vectors) Cosines() []float64 {
 	if v.cosines == nil {
 		v.cosines = make([]float64, v.K*v.K)
+		gram := v.Gram()
 		for i, ni := range v.norms {
 			for j, nj := range v.norms {
-				v.cosines[i*v.K+j] = v.Gram[i*v.K+j] / (ni * nj)
+				v.cosines[i*v.K+j] = gram[i*v.K+j] / (ni * nj)
 			}
 		}
 	}
@@ -100,8 +112,9 @@ func (v *Vectors) Pairs(f func(i, j int) float64) []float64 {
 
 // Distance2 is |a_i - a_j|^2, to full precision however close the two are.
 func (v *Vectors) Distance2(i, j int) float64 {
-	both := v.Gram[i*v.K+i] + v.Gram[j*v.K+j]
-	if d := both - 2*v.Gram[i*v.K+j]; d > 0.05*both {
+	gram := v.Gram()
+	both := gram[i*v.K+i] + gram[j*v.K+j]
+	if d := both - 2*gram[i*v.K+j]; d > 0.05*both {
 		return d
 	}
 	return kernel.Distance64(v.Row(i), v.Row(j))
@@ -170,7 +183,7 @@ func (v *Vectors) spectrum(axes bool) {
 // smallGram is a copy of A A^T or A^T A, whichever is smaller.
 func (v *Vectors) smallGram() []float64 {
 	if v.K <= v.D {
-		return slices.Clone(v.Gram)
+		return slices.Clone(v.Gram())
 	}
 	return v.Scatter()
 }
@@ -183,7 +196,7 @@ func (v *Vectors) Scatter() []float64 {
 }
 
 // ETFError is the distance of the vectors' Gram matrix from a centred simplex's, both at unit Frobenius norm.
-func (v *Vectors) ETFError() (e float64, ok bool) { return ETFError(v.K, v.Gram) }
+func (v *Vectors) ETFError() (e float64, ok bool) { return ETFError(v.K, v.Gram()) }
 
 // ETFError is | G/|G| - (I - 11'/K)/sqrt(K-1) | in Frobenius norms, for a K x K matrix (Zhu et al. 2021). It is not ok for G = 0.
 func ETFError(k int, g []float64) (e float64, ok bool) {
@@ -222,15 +235,11 @@ func (v *Vectors) Subset(places []int) *Vectors {
 	if n == v.K && !slices.ContainsFunc(places, func(p int) bool { return places[p] != p }) { // all, in order
 		return v
 	}
-	out := &Vectors{K: n, D: v.D, Data: make([]float64, 0, n*v.D), Gram: make([]float64, 0, n*n), norms: make([]float64, n)}
-	for i, p := range places {
-		out.Data = append(out.Data, v.Row(p)...)
-		out.norms[i] = v.norms[p]
-		for _, q := range places {
-			out.Gram = append(out.Gram, v.Gram[p*v.K+q])
-		}
+	data := make([]float64, 0, n*v.D)
+	for _, p := range places {
+		data = append(data, v.Row(p)...)
 	}
-	return out
+	return New(n, v.D, data)
 }
 
 // Mean is the mean vector.

@@ -259,7 +259,7 @@ func TestSubsetAndCentred(t *testing.T) {
 		}
 		fresh := geometry.New(len(places), 4, want)
 		nearAll(t, fmt.Sprintf("%v: data", places), s.Data, fresh.Data, 0)
-		nearAll(t, fmt.Sprintf("%v: Gram", places), s.Gram, fresh.Gram, 1e-14)
+		nearAll(t, fmt.Sprintf("%v: Gram", places), s.Gram(), fresh.Gram(), 1e-14)
 		nearAll(t, fmt.Sprintf("%v: norms", places), s.Norms(), fresh.Norms(), 1e-14)
 		if len(places) > 0 {
 			nearAll(t, fmt.Sprintf("%v: singular values", places), s.SingularValues(), fresh.SingularValues(), 1e-12)

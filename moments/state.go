@@ -305,6 +305,7 @@ func mergeTables(a, b *table) *table {
 // pick is a copy with the classes in a given order.
 func (t *table) pick(classes []int64) *table {
 	out := newTable(t.dim)
+	out.mean, out.unit = make([]float64, 0, len(classes)*t.dim), make([]float64, 0, len(classes)*t.dim)
 	for _, label := range classes {
 		j, _ := t.index.get(label)
 		i, _ := out.line(label)
