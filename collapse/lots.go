@@ -25,6 +25,8 @@ type draw struct {
 	k, m       int
 	class      []int     // m, in the layout
 	begin, end []int     // m, the residuals of the same class
+	rows       []float32 // m x d
+	square     []float32 // m, |r_i|^2
 	inner      []float32 // m x m, r_i.r_j, 0 on the diagonal
 	scores     []float64 // m x k, r_i.m_j
 	toward     []float32 // m x k, t_ij = r_i.(m_c - m_j)/delta~_cj^2
@@ -41,11 +43,11 @@ func (s *sample) draw(l *layout) *draw {
 	}
 	w := &draw{
 		k: k, m: m, unit: unit, class: make([]int, m), begin: make([]int, m), end: make([]int, m),
-		inner: make([]float32, m*m), scores: make([]float64, m*k), toward: make([]float32, m*k),
+		rows: make([]float32, m*d), square: make([]float32, m), inner: make([]float32, m*m), scores: make([]float64, m*k), toward: make([]float32, m*k),
 	}
-	rows, means, scores := make([]float32, m*d), make([]float32, k*d), make([]float32, m*k)
+	means, scores := make([]float32, k*d), make([]float32, m*k)
 	for i, r := range drawn {
-		copy(rows[i*d:], r.Row)
+		copy(w.rows[i*d:], r.Row)
 		w.class[i], _ = slices.BinarySearch(l.used, int(r.Class))
 		w.begin[i] = i
 		if i > 0 && w.class[i] == w.class[i-1] {
@@ -64,11 +66,11 @@ func (s *sample) draw(l *layout) *draw {
 		kernel.Scale64(row, 1/l.reach)
 		kernel.Narrow(means[a*d:(a+1)*d], row)
 	}
-	kernel.Syrk32(false, m, d, rows, d, w.inner, m)
+	kernel.Syrk32(false, m, d, w.rows, d, w.inner, m)
 	for i := range m {
-		w.inner[i*m+i] = 0
+		w.square[i], w.inner[i*m+i] = w.inner[i*m+i], 0
 	}
-	kernel.Gemm32(false, true, m, k, d, 1, rows, d, means, d, 0, scores, k)
+	kernel.Gemm32(false, true, m, k, d, 1, w.rows, d, means, d, 0, scores, k)
 	size := math.Sqrt(unit) * l.reach
 	for i, c := range w.class {
 		own := float64(scores[i*k+c])

@@ -215,7 +215,7 @@ func (m *measurement) layer(l *features.Layer) (*Result, error) {
 		r.Metrics[metric.ID] = v
 	}
 	if !m.opts.NoVerdict {
-		r.Verdict = s.verdict()
+		r.Verdict = s.verdict(r.Metrics)
 	}
 	if m.opts.PerClass {
 		r.PerClass = s.perClass()

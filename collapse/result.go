@@ -11,6 +11,9 @@ type Value struct {
 	Number float64
 	Reason Reason  // empty where Number counts
 	Worst  []int64 // the class, or the pair of classes, that a maximum or minimum comes from; nil for others
+
+	Bounded   bool     // it is a metric that can have confidence limits, and they were asked for
+	Low, High *float64 // confidence limits of what endless samples would show; nil where there are too few to tell
 }
 
 // Defined reports whether there is a number.
@@ -97,6 +100,10 @@ func (v Values) marshal(k int) ([]byte, error) {
 			Ideal  *float64 `json:"ideal,omitempty"`
 			Worst  []int64  `json:"worst,omitempty"`
 		}{}
+		var bounds struct {
+			Low  *float64 `json:"low"`
+			High *float64 `json:"high"`
+		}
 		val, ok := v[m.ID]
 		if !ok {
 			val.Reason = NotRequested
@@ -112,6 +119,14 @@ func (v Values) marshal(k int) ([]byte, error) {
 		enc, err := json.Marshal(e)
 		if err != nil {
 			return nil, err
+		}
+		if val.Bounded { // limits stand behind the rest, null where there are none
+			bounds.Low, bounds.High = val.Low, val.High
+			more, err := json.Marshal(bounds)
+			if err != nil {
+				return nil, err
+			}
+			enc = append(append(enc[:len(enc)-1], ','), more[1:]...)
 		}
 		b.WriteString(`"` + m.ID + `":`)
 		b.Write(enc)

@@ -177,8 +177,8 @@ func samples(v float64) *int {
 	return &n
 }
 
-// verdict finds the levels of a sample whose second pass asked for them, and judges them.
-func (s *sample) verdict() *Verdict {
+// verdict finds the levels of a sample whose second pass asked for them, and judges them. Metrics that were measured get limits.
+func (s *sample) verdict(values Values) *Verdict {
 	alpha := s.opts.Alpha
 	v := &Verdict{Alpha: alpha, Confidence: s.opts.Confidence}
 	for c, n := range s.sum.Count {
@@ -227,6 +227,7 @@ func (s *sample) verdict() *Verdict {
 			l.Duality = s.dualityLevel(m, f)
 			l.Duality.judgeSquare(alpha, m.harmonic())
 		}
+		s.limits(values, m, w, f, l)
 	}
 	if s.k >= 2 && s.class != nil {
 		l.Centre = s.centreLevel(z)
@@ -236,6 +237,7 @@ func (s *sample) verdict() *Verdict {
 		l.Duality = Level{Verdict: Absent}
 		l.Centre = Level{Verdict: Absent}
 	}
+	s.rates(values, z)
 	v.Whole = l.whole()
 	v.Sentence = v.sentence(s.k, s.d)
 	return v

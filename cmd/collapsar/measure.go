@@ -14,7 +14,7 @@ func newMeasure(u *ui) *cobra.Command {
 	var o features.Options
 	var m measureFlags
 	var limits []string
-	var csv bool
+	var csv, replicates bool
 	cmd := &cobra.Command{
 		Use:   "measure FILE|DIRECTORY|GLOB...",
 		Short: "Measure how far features have collapsed",
@@ -22,13 +22,16 @@ func newMeasure(u *ui) *cobra.Command {
 it holds.
 
 Several files, a directory or a glob are a trajectory: a line for every file,
-in natural order. The step is the last number in a file's name.
+in natural order. The step is the last number in a file's name. With
+--replicates they are runs of one step, trained with other seeds: mean,
+standard deviation and an interval over runs of every number.
 
 The exit status is 0 when all is well, 1 when a file failed, 2 for wrong
 usage, and 99 when a result did not meet a --threshold.`,
 		Example: `  collapsar measure run.npz
   collapsar measure run.npz --metrics 'nc1*,nc2_etf' --per-class
   collapsar measure checkpoints/ --csv > run.csv
+  collapsar measure --replicates seed1.npz seed2.npz seed3.npz
   collapsar measure run.npz --threshold 'nc1<0.1'
   collapsar measure x.npy --labels-file y.npy --weights-file head.pt
   collapsar measure run.npz --compat papyan --global-mean sample`,
@@ -58,17 +61,29 @@ usage, and 99 when a result did not meet a --threshold.`,
 			if err != nil {
 				return err
 			}
+			if replicates {
+				if len(in.steps) < 2 || csv {
+					return usagef("measure: --replicates takes several files, and no --csv")
+				}
+				in.trajectory = false
+			}
 			reports, err := measureAll(cmd.Context(), u, in, o, m)
 			if len(reports) == 0 {
 				return err
 			}
 			switch {
 			case u.json:
-				if e := writeJSON(&u.page, optionsOf(o, m), in.trajectory, reports); e != nil {
+				var runs []collapse.Replicated
+				if replicates {
+					runs = collapse.Replicates(reports, m.Confidence)
+				}
+				if e := writeJSON(&u.page, optionsOf(o, m), in.trajectory, reports, runs); e != nil {
 					return e
 				}
 			case csv:
 				writeCSV(&u.page, collapse.Metrics(), reports)
+			case replicates:
+				writeReplicates(&u.page, collapse.Metrics(), reports, m.Confidence)
 			case len(in.steps) == 1:
 				writeReport(&u.page, collapse.Metrics(), reports[0])
 			default:
@@ -91,6 +106,7 @@ usage, and 99 when a result did not meet a --threshold.`,
 	f.SortFlags = false
 	f.StringArrayVar(&limits, "threshold", nil, "`condition` that every result has to meet, as in 'nc1<0.1'")
 	f.BoolVar(&csv, "csv", false, "print a table for programs: a row a result, a column a metric")
+	f.BoolVar(&replicates, "replicates", false, "the files are runs of one step: mean and spread over them")
 	m.add(cmd)
 	readFlags(cmd, &o)
 	return cmd

@@ -168,7 +168,7 @@ func zeroErrorSince(reports []*collapse.Report) int {
 }
 
 // writeJSON prints what was measured, a result a line.
-func writeJSON(p *page, o effective, trajectory bool, reports []*collapse.Report) error {
+func writeJSON(p *page, o effective, trajectory bool, reports []*collapse.Report, runs []collapse.Replicated) error {
 	d := newDocument(p, "measure")
 	d.field("options", o)
 	results, files := measured(reports)
@@ -176,6 +176,9 @@ func writeJSON(p *page, o effective, trajectory bool, reports []*collapse.Report
 	list(d, "files", files)
 	if trajectory {
 		d.field("trajectory", trajectoryOf(reports))
+	}
+	if runs != nil {
+		list(d, "replicates", runs)
 	}
 	return d.end()
 }

@@ -29,7 +29,8 @@ func writeReport(p *page, metrics []collapse.Metric, report *collapse.Report) {
 		if heads != nil {
 			some = heads[part[0]:part[1]]
 		}
-		metricTable(metrics, results[part[0]:part[1]], some).write(p)
+		const roomy = 100 // narrower terminals have no room for limits
+		metricTable(metrics, results[part[0]:part[1]], some, p.width == 0 || p.width >= roomy).write(p)
 	}
 	if heads != nil {
 		writeMissing(p, metrics, results, heads)
@@ -116,8 +117,8 @@ func layerFacts(r *collapse.Result) string {
 	return s
 }
 
-// metricTable is a table of metrics with a column for every result.
-func metricTable(metrics []collapse.Metric, results []*collapse.Result, heads []string) *table {
+// metricTable is a table of metrics with a column for every result, and one for the limits where there is one result.
+func metricTable(metrics []collapse.Metric, results []*collapse.Result, heads []string, limits bool) *table {
 	t := &table{indent: 2, columns: []alignment{left}}
 	head := []cell{{}}
 	for i := range results {
@@ -127,6 +128,11 @@ func metricTable(metrics []collapse.Metric, results []*collapse.Result, heads []
 			title = heads[i]
 		}
 		head = append(head, cell{clean(title), bold})
+	}
+	limits = limits && heads == nil && slices.ContainsFunc(metrics, func(m collapse.Metric) bool { return value(results[0], m.ID).Low != nil })
+	if limits { // of one layer only: more are too many columns
+		t.columns = append(t.columns, left)
+		head = append(head, cell{fmt.Sprintf("%g %% interval", 100*results[0].Verdict.Confidence), bold})
 	}
 	t.columns = append(t.columns, point, left)
 	head = append(head, cell{"ideal", dim}, cell{})
@@ -139,12 +145,19 @@ func metricTable(metrics []collapse.Metric, results []*collapse.Result, heads []
 				for range results {
 					line = append(line, cell{none, dim})
 				}
+				if limits {
+					line = append(line, cell{})
+				}
 				t.add(append(line, cell{}, cell{l.reason, dim})...)
 				continue
 			}
 			line := []cell{text(l.metric.ID)}
 			for _, r := range results {
 				line = append(line, valueCell(value(r, l.metric.ID)))
+			}
+			if limits {
+				v := value(results[0], l.metric.ID)
+				line = append(line, text(betweenNumbers(v.Low, v.High)))
 			}
 			t.add(append(line, cell{idealText(l.metric, results), dim}, cell{remark(l.metric, results, true), dim})...)
 		}
@@ -307,7 +320,7 @@ func parts(p *page, metrics []collapse.Metric, results []*collapse.Result, heads
 	if len(results) == 1 || p.width == 0 {
 		return [][2]int{{0, len(results)}}
 	}
-	e := metricTable(metrics, results, heads).extents()
+	e := metricTable(metrics, results, heads, false).extents()
 	room := p.width - 1 - 2 - e[0].all - e[len(e)-2].all - 2*len(gutter) - 8
 	var out [][2]int
 	for i := 0; i < len(results); {

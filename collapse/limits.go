@@ -1,0 +1,471 @@
+package collapse
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"github.com/collapsar/collapsar/geometry"
+	"github.com/collapsar/collapsar/internal/kernel"
+	"github.com/collapsar/collapsar/internal/parallel"
+	"github.com/collapsar/collapsar/moments"
+)
+
+// Confidence limits of metrics are those of what endless samples of the same classes would show, so that a value from
+// few samples, which the noise of the means has moved, may lie outside of its own limits. Metrics of the means' shape are drawn
+// again, with the noise that the residuals drawn by lot have; those of spreads have influence functions.
+
+// Limits of metrics are given up to these: the share of noise in the distances of means, and the simplex level that noise shows alone.
+// Corrections of second order serve there.
+const mostShare, mostFloor = 0.2, 0.25
+
+// bound gives limits to a metric that was measured; both are nil where there are none.
+func (values Values) bound(id string, low, high float64) {
+	v, ok := values[id]
+	if !ok || !v.Defined() {
+		return
+	}
+	v.Bounded, v.Low, v.High = true, finite(low), finite(high)
+	if v.Low == nil || v.High == nil {
+		v.Low, v.High = nil, nil
+	}
+	values[id] = v
+}
+
+// rates gives limits to the shares of rows (Wilson 1927).
+func (s *sample) rates(values Values, z float64) {
+	rate := func(id string, rows int64) {
+		if rows > 0 {
+			low, high := wilson(values[id].Number, float64(rows), z)
+			values.bound(id, low, high)
+		}
+	}
+	for _, id := range []string{"nc4_disagreement", "ncc_error", "classifier_error"} {
+		rate(id, s.pass.Rows)
+	}
+	if s.test != nil {
+		for _, id := range []string{"nc4_disagreement_test", "ncc_error_test", "classifier_error_test"} {
+			rate(id, s.test.pass.Rows)
+		}
+	}
+}
+
+// limits gives limits to metrics of means and spreads.
+func (s *sample) limits(values Values, l *layout, w *draw, f fourth, v *Levels) {
+	share := v.Variability.NoiseShare
+	fits := w != nil && l.k() == s.k && share != nil && *share <= mostShare && v.Variability.Value != nil
+	if floor := v.Simplex.Floor; floor != nil && *floor > mostFloor {
+		fits = false
+	}
+	if fits {
+		s.spreads(values, l, w, f, *v.Variability.Value)
+		s.shapes(values, l, w, f)
+		return
+	}
+	for _, id := range []string{"nc1", "nc1_svd", "nc1_quotient", "cdnv_mean"} {
+		values.bound(id, math.NaN(), math.NaN())
+	}
+	for _, m := range shapeMetrics {
+		values.bound(m.id, math.NaN(), math.NaN())
+	}
+}
+
+// A redrawn shape is the means, drawn again, and the classifier as they see it.
+type redrawn struct {
+	k        int
+	means    *geometry.Vectors
+	weights  *geometry.Vectors // rows of W; nil without a classifier
+	cross    []float64         // k x k, w_j.m_c
+	atCentre []float64         // logits at the global mean
+}
+
+func (h *redrawn) cosines() []float64 {
+	out := make([]float64, h.k)
+	for c := range out {
+		out[c] = h.cross[c*h.k+c] / (h.weights.Norms()[c] * h.means.Norms()[c])
+	}
+	return out
+}
+
+func crossError(k int, g []float64) float64 {
+	e, _ := geometry.ETFError(k, g)
+	return e
+}
+
+// shapeMetrics are those that are drawn again. The squares of distances, which cannot be below 0, have the limits.
+var shapeMetrics = []struct {
+	id     string
+	square bool
+	dual   bool // of means and classifier
+	bent   bool // not smooth at 0: where noise adds much, there are no limits
+	eval   func(h *redrawn) float64
+}{
+	{"nc2_equinorm", true, false, false, func(h *redrawn) float64 { return equinorm(frame{Vectors: h.means}).Number }},
+	{"nc2_equiangle", true, false, false, func(h *redrawn) float64 { return equiangle(frame{Vectors: h.means}).Number }},
+	{"nc2_max_angle", true, false, true, func(h *redrawn) float64 { return maxAngle(frame{Vectors: h.means}).Number }},
+	{"nc2_cos_mean", false, false, false, func(h *redrawn) float64 { return cosMean(frame{Vectors: h.means}).Number }},
+	{"nc2_etf", true, false, false, func(h *redrawn) float64 { return etf(frame{Vectors: h.means}).Number }},
+	{"nc3_distance", true, true, false, func(h *redrawn) float64 {
+		trace := 0.0
+		for c := range h.k {
+			trace += h.cross[c*h.k+c]
+		}
+		return root(2 - 2*trace/(h.weights.Frobenius()*h.means.Frobenius()))
+	}},
+	{"nc3_alignment", false, true, false, func(h *redrawn) float64 { return mean(h.cosines()) }},
+	{"nc3_uniform", true, true, false, func(h *redrawn) float64 { return deviation(h.cosines()) }},
+	{"nc3_etf", true, true, false, func(h *redrawn) float64 { return crossError(h.k, h.cross) }},
+	{"nc3_etf_centred", true, true, false, func(h *redrawn) float64 {
+		g := append([]float64(nil), h.cross...)
+		removeMean(g, h.k, h.k)
+		return crossError(h.k, g)
+	}},
+	{"nc3_scale", false, true, false, func(h *redrawn) float64 { return h.weights.Frobenius() / h.means.Frobenius() }},
+	{"nc3_bias", true, true, false, func(h *redrawn) float64 { return norm(h.atCentre) }},
+	{"nc3_bias_centred", true, true, false, func(h *redrawn) float64 { return math.Sqrt(variance(h.atCentre) * float64(h.k)) }},
+}
+
+// centring are the weights of the classes in the global mean.
+func (s *sample) centring() []float64 {
+	w := make([]float64, s.k)
+	for c := range w {
+		w[c] = 1 / float64(s.k)
+		if s.opts.GlobalMean == "sample" {
+			w[c] = float64(s.sum.Count[c]) / s.n
+		}
+	}
+	return w
+}
+
+// shapes takes the noise of the means out of their Gram matrix, as far as its expectation goes, and draws the means again and again from
+// there (Efron 1979, with normal noise of the covariance that the lots have). What draws add on average is what the sample had added.
+func (s *sample) shapes(values Values, l *layout, w *draw, f fourth) {
+	k := s.k
+	centring := s.centring()
+	gram := make([]float64, k*k)
+	for a := range k {
+		gram[a*k+a] = -l.noise(a)
+	}
+	lessRows(k, gram, centring)
+	lessColumns(k, gram, centring)
+	kernel.Add64(gram, s.means.Gram())
+	first := &redrawn{k: k, means: geometry.FromGram(k, gram)}
+	var toWeights []float64
+	wanted := false
+	for _, m := range shapeMetrics {
+		if v, ok := values[m.id]; ok && v.Defined() {
+			wanted = true
+			if m.dual && s.class.Classes == k && toWeights == nil {
+				first.weights, first.cross, first.atCentre = s.class.all, s.rawCross(), s.class.atCentre
+				toWeights = w.times(s.class.all)
+			}
+		}
+	}
+	if !wanted {
+		return
+	}
+	times := min(128, max(24, 6400/k))
+	drawn := make([][]float64, len(shapeMetrics)) // metrics x draws
+	for i := range drawn {
+		drawn[i] = make([]float64, times)
+	}
+	measure := func(h *redrawn, i int) float64 {
+		m := shapeMetrics[i]
+		if m.dual && h.cross == nil {
+			return math.NaN()
+		}
+		v := m.eval(h)
+		if m.square {
+			v *= v
+		}
+		return v
+	}
+	parallel.For(times, func(_, at int) {
+		h := w.again(rand.New(rand.NewPCG(s.opts.Seed, 1<<32+uint64(at))), first, l, f, centring, toWeights)
+		for i, m := range shapeMetrics {
+			if v, ok := values[m.id]; ok && v.Defined() {
+				drawn[i][at] = measure(h, i)
+			}
+		}
+	})
+	z := student(s.opts.Confidence, min(float64(times-1), max(l.harmonic()-1, 1))) // a metric may hang on one class
+	for i, m := range shapeMetrics {
+		if v, ok := values[m.id]; !ok || !v.Defined() || k == 2 && !m.dual { // two means have one shape
+			continue
+		}
+		value, average := measure(first, i), mean(drawn[i])
+		middle := 2*value - average
+		half := z * deviation(drawn[i]) * math.Sqrt(1+2/float64(times))
+		low, high := middle-half, middle+half
+		if m.square {
+			low, high = root(low), root(high)
+			if math.IsNaN(middle) || m.bent && math.Abs(average-value) > 0.1*value {
+				low = math.NaN()
+			}
+		}
+		values.bound(m.id, low, high)
+	}
+}
+
+// rawCross are the products of the rows of W, as they are, with the means.
+func (s *sample) rawCross() []float64 {
+	g := make([]float64, s.k*s.k)
+	for c := range s.k {
+		shift := kernel.Dot64(s.class.mean, s.means.Row(c))
+		for j := range s.k {
+			g[j*s.k+c] = s.class.cross[j*s.k+c] + shift
+		}
+	}
+	return g
+}
+
+// times are the products of the lots with vectors, m x K.
+func (w *draw) times(v *geometry.Vectors) []float64 {
+	d := v.D
+	reach := v.Frobenius()
+	out := make([]float64, w.m*v.K)
+	if reach == 0 {
+		return out
+	}
+	narrow, product, row := make([]float32, v.K*d), make([]float32, w.m*v.K), make([]float64, d)
+	for c := range v.K {
+		copy(row, v.Row(c))
+		kernel.Scale64(row, 1/reach)
+		kernel.Narrow(narrow[c*d:(c+1)*d], row)
+	}
+	kernel.Gemm32(false, true, w.m, v.K, d, 1, w.rows, d, narrow, d, 0, product, v.K)
+	kernel.Widen(out, product)
+	kernel.Scale64(out, reach)
+	return out
+}
+
+// again draws a shape: M + N with N_c of covariance Sigma_c/n_c, as combinations of lots, in the products that metrics are made of.
+func (w *draw) again(r *rand.Rand, first *redrawn, l *layout, f fourth, centring, toWeights []float64) *redrawn {
+	k := w.k
+	x := make([]float64, k*k) // row c: m_j.N_c
+	var y []float64           // row c: w_j.N_c
+	if toWeights != nil {
+		y = make([]float64, k*k)
+	}
+	with := 0
+	for i, c := range w.class {
+		if i == w.begin[i] {
+			with++
+		}
+		g := r.NormFloat64() * math.Sqrt(w.unit/(l.n[c]*w.of(i)))
+		kernel.Axpy64(x[c*k:(c+1)*k], g, w.scores[i*k:(i+1)*k])
+		if y != nil {
+			kernel.Axpy64(y[c*k:(c+1)*k], g, toWeights[i*k:(i+1)*k])
+		}
+	}
+	up := math.Sqrt(float64(k) / float64(with)) // classes without a lot are as the others
+	noise := make([]float64, k*k)               // N N'
+	for a := range k {
+		for b := range a {
+			v := r.NormFloat64() * math.Sqrt(max(f.trace(l, a, b), 0)/(l.n[a]*l.n[b]))
+			noise[a*k+b], noise[b*k+a] = v, v
+		}
+		noise[a*k+a] = r.NormFloat64() * math.Sqrt(max(2*f.trace(l, a, a), 0)/(l.n[a]*(l.n[a]-1)))
+	}
+	kernel.Scale64(x, up)
+	lessRows(k, x, centring)
+	lessRows(k, noise, centring)
+	lessColumns(k, noise, centring)
+	gram := append([]float64(nil), first.means.Gram()...)
+	kernel.Add64(gram, noise)
+	for a := range k {
+		for b := range k {
+			gram[a*k+b] += x[a*k+b] + x[b*k+a]
+		}
+	}
+	h := &redrawn{k: k, means: geometry.FromGram(k, gram), weights: first.weights}
+	if y != nil {
+		kernel.Scale64(y, up)
+		centre := lessRows(k, y, centring)
+		h.cross = append([]float64(nil), first.cross...)
+		h.atCentre = append([]float64(nil), first.atCentre...)
+		kernel.Add64(h.atCentre, centre)
+		for c := range k {
+			for j := range k {
+				h.cross[j*k+c] += y[c*k+j]
+			}
+		}
+	}
+	return h
+}
+
+// lessRows takes the weighted mean of the rows of a k x k matrix away from each, and returns it.
+func lessRows(k int, m, weights []float64) []float64 {
+	centre := make([]float64, k)
+	for c := range k {
+		kernel.Axpy64(centre, weights[c], m[c*k:(c+1)*k])
+	}
+	for c := range k {
+		kernel.Axpy64(m[c*k:(c+1)*k], -1, centre)
+	}
+	return centre
+}
+
+// lessColumns does the same to the columns.
+func lessColumns(k int, m, weights []float64) {
+	for a := range k {
+		row := m[a*k : (a+1)*k]
+		shift := kernel.Dot64(row, weights)
+		for b := range row {
+			row[b] -= shift
+		}
+	}
+}
+
+// spreads gives limits to nc1, nc1_quotient and cdnv_mean, on the log scale.
+func (s *sample) spreads(values Values, l *layout, w *draw, f fourth, v float64) {
+	k := l.k()
+	kk := float64(k)
+	influence := func(id string, value, more float64, of func(i, c int) float64) {
+		var sum spread
+		for i := 0; i < w.m; i = w.end[i] {
+			c, square := w.class[i], 0.0
+			for j := i; j < w.end[i]; j++ {
+				x := of(j, c)
+				square += x * x / w.of(i)
+			}
+			sum.add(square/l.n[c], min(l.n[c]-1, max(w.of(i)-1, 1)))
+		}
+		z := sum.student(s.opts.Confidence, 0.5)
+		half := z*math.Sqrt(sum.sum)/value + more
+		for _, same := range sameValue(id) {
+			values.bound(same, value*math.Exp(-half), value*math.Exp(half))
+		}
+	}
+	second := 4 * v * v / l.harmonic()
+	trace := 0.0
+	within := 0.0
+	for a := range k {
+		within += l.n[a] / s.n * l.tau[a]
+		trace += s.means.Gram()[a*k+a] / kk
+	}
+	centring := s.centring()
+	noise := 0.0 // tr Sigma_B less this
+	for a := range k {
+		noise += l.noise(a) * (1/kk - 2*centring[a]/kk + centring[a]*centring[a])
+	}
+	between := trace - noise
+	quotient := within / between
+	weighted := func(i int) float64 { // r.(sum_c m_c - K sum_c w_c...): m_c.r less its centring
+		sum := 0.0
+		for j := range k {
+			sum += w.scores[i*k+j]
+		}
+		return sum
+	}
+	influence("nc1_quotient", quotient, 0, func(i, c int) float64 {
+		along := w.scores[i*k+c] - centring[c]*weighted(i)
+		return l.n[c]/s.n*(float64(w.square[i])*w.unit-l.tau[c])/between - 2*quotient/between*along*math.Sqrt(w.unit)/kk
+	})
+	cdnv := 0.0
+	pair := make([]float64, k) // mean over j of 1/(2 D)
+	for a := range k {
+		for b := range k {
+			if a != b {
+				pair[a] += 1 / (2 * l.clean[a*k+b]) / (kk - 1)
+				cdnv += (l.tau[a] + l.tau[b]) / (2 * l.clean[a*k+b]) / (kk * (kk - 1))
+			}
+		}
+	}
+	cdnv /= 1 + 2*second
+	influence("cdnv_mean", cdnv, 0, func(i, c int) float64 {
+		sum := (float64(w.square[i])*w.unit - l.tau[c]) * pair[c]
+		for j := range k {
+			if j != c {
+				sum -= (l.tau[c] + l.tau[j]) / l.clean[c*k+j] * float64(w.toward[i*k+j]) / (kk - 1)
+			}
+		}
+		return 2 * sum / kk
+	})
+	s.nc1Limits(values, l, w, f, influence)
+}
+
+// sameValue are the metrics that have the same value as one, where they have one.
+func sameValue(id string) []string {
+	if id == "nc1" {
+		return []string{"nc1", "nc1_svd"}
+	}
+	return []string{id}
+}
+
+// nc1Limits are those of nc1: second moments along the axes of the means, or with the inverse of their Gram matrix.
+func (s *sample) nc1Limits(values Values, l *layout, w *draw, f fourth, influence func(id string, value, more float64, of func(i, c int) float64)) {
+	k := s.k
+	kk := float64(k)
+	none := func() {
+		for _, same := range sameValue("nc1") {
+			values.bound(same, math.NaN(), math.NaN())
+		}
+	}
+	if s.rank < min(k-1, s.d) || s.route.moments == moments.OfRows {
+		none()
+		return
+	}
+	free := s.n / (s.n - kk)
+	tau, noise, traces := 0.0, 0.0, 0.0
+	for a := range k {
+		noise += l.noise(a) / kk
+		tau += l.tau[a] / kk
+	}
+	for a := range k {
+		own := l.n[a] / s.n * l.tau[a]
+		traces += own * (f.other.value*(kk*noise-l.noise(a)) + f.same.value*l.noise(a)) / kk
+	}
+	sv := s.means.SingularValues()[:s.rank]
+	value, plain, inverse := 0.0, 0.0, 0.0
+	for _, x := range sv {
+		if x*x <= noise {
+			none()
+			return
+		}
+		plain += 1 / (x * x)
+		inverse += 1 / (x*x - noise)
+	}
+	if s.route.name == "svd" {
+		for j, x := range sv {
+			value += (s.pass.Moments[j]/s.n*free*x*x - traces) / ((x*x - noise) * (x*x - noise))
+		}
+	} else {
+		value = s.trace(s.pass.Moments, s.n) * free * inverse / plain
+	}
+	single, double := 0.0, 0.0 // sums of 1/lambda and its square
+	for _, x := range sv {
+		single += 1 / (x*x - noise)
+		double += 1 / ((x*x - noise) * (x*x - noise))
+	}
+	value /= 1 + value/l.harmonic()*(1+(kk+1)*double/(single*single)) // what the curvature of 1/lambda adds, for noise alike in all directions
+	part, back := make([]float64, w.m), make([]float64, w.m)
+	if s.route.name == "svd" {
+		r := s.rank
+		axes := w.times(geometry.New(r, s.d, s.route.axes))
+		at := make([]float64, k*r)
+		kernel.Gemm64(false, true, k, r, s.d, 1, s.means.Data, s.d, s.route.axes, s.d, 0, at, r)
+		for i, c := range w.class {
+			for j, x := range sv {
+				a := axes[i*r+j]
+				part[i] += a * a / (x * x)
+				back[i] += at[c*r+j] * a / (x * x * x * x)
+			}
+		}
+	} else {
+		product := make([]float64, w.m*k)
+		kernel.Gemm64(false, false, w.m, k, k, 1, w.scores, k, s.route.inverse, k, 0, product, k)
+		for i, c := range w.class {
+			part[i] = kernel.Dot64(product[i*k:(i+1)*k], w.scores[i*k:(i+1)*k])
+			back[i] = product[i*k+c]
+		}
+	}
+	average := make([]float64, k)
+	for i, c := range w.class {
+		average[c] += part[i] / w.of(i)
+	}
+	// What is beyond that is taken to be at most a tenth of all corrections.
+	found := s.trace(s.pass.Moments, s.n) * free
+	influence("nc1", value, math.Abs(math.Log(value/found))/10, func(i, c int) float64 {
+		return l.n[c]/s.n*(part[i]-average[c])*w.unit*value/found - 2*value*back[i]*math.Sqrt(w.unit)/plain
+	})
+}
