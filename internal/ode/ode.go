@@ -15,7 +15,7 @@
 //		if t, ok := s.Crossing(g); ok { s.At(t, y) ... }
 //	}
 //
-// An integration is sequential and has the same bits on every run. A stiff equation is
+// An integration is sequential; its bits depend on the kernel level of the processor and on nothing else. A stiff equation is
 // integrated correctly, but in so many steps that Options.MaxSteps ends it.
 package ode
 
@@ -25,6 +25,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/collapsar/collapsar/internal/kernel"
 )
 
 // Func writes f(t, y) to dy. It must not keep or change y.
@@ -215,7 +217,7 @@ func (s *Solver) try(h float64) float64 {
 		copy(out, s.y)
 		for j, a := range stages[i][:i] {
 			if a != 0 {
-				add(out, h*a, s.k[j])
+				kernel.Axpy64(out, h*a, s.k[j])
 			}
 		}
 		s.evaluate(s.t+nodes[i]*h, out, s.k[i])
@@ -223,7 +225,7 @@ func (s *Solver) try(h float64) float64 {
 	clear(s.trial)
 	for j, e := range difference {
 		if e != 0 {
-			add(s.trial, h*e, s.k[j])
+			kernel.Axpy64(s.trial, h*e, s.k[j])
 		}
 	}
 	sum := 0.0
@@ -250,7 +252,7 @@ func (s *Solver) accept(h float64) {
 	clear(d[4])
 	for j, c := range interpolant {
 		if c != 0 {
-			add(d[4], h*c, s.k[j])
+			kernel.Axpy64(d[4], h*c, s.k[j])
 		}
 	}
 	s.from, s.length = s.t, h
@@ -349,7 +351,7 @@ func (s *Solver) firstStep(direction, limit float64) float64 {
 	}
 	h = min(h, limit)
 	copy(s.trial, s.y)
-	add(s.trial, direction*h, s.k[0])
+	kernel.Axpy64(s.trial, direction*h, s.k[0])
 	s.evaluate(s.t+direction*h, s.trial, s.k[1])
 	for i := range s.trial {
 		s.trial[i] = s.k[1][i] - s.k[0][i]
@@ -368,13 +370,6 @@ func (s *Solver) firstStep(direction, limit float64) float64 {
 func (s *Solver) evaluate(t float64, y, dy []float64) {
 	s.f(t, y, dy)
 	s.stats.Evaluations++
-}
-
-// add adds c x to y.
-func add(y []float64, c float64, x []float64) {
-	for i, v := range x {
-		y[i] += c * v
-	}
 }
 
 func finite(v []float64) bool {
