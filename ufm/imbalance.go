@@ -28,12 +28,12 @@ func twoSizes(ka, kb int, ratio float64) (a, b classGroup) {
 
 // minorityCollapse is the ratio R_0 from which on the classifier rows of the K_B smaller classes are identical, for the
 // product of the energies, and R_1 from which on they and the features of these classes are zero; R_1 is NaN where
-// that never happens. Both are NaN where K_B is 1: a class cannot coincide with itself.
+// that never happens. Both are NaN where K_B is 1: a class cannot coincide with itself. R_0 is infinite beyond e^600.
 //
 // The smaller classes coincide iff their weight is at most the multiplier of the nuclear norm, whatever the rest does. So
 // R_0 is where the norm at that very multiplier is what the energies allow: it grows with R from 0.
 // They vanish where the matrix between the groups does, which leaves a_A = r/(K_A - 1) and a closed form.
-func minorityCollapse(ka, kb int, product float64) (r0, r1 float64, err error) {
+func minorityCollapse(ka, kb int, product float64) (r0, r1 float64) {
 	k := float64(ka + kb)
 	budget := k * math.Sqrt(product)
 	excess := func(logRatio float64) float64 {
@@ -43,10 +43,9 @@ func minorityCollapse(ka, kb int, product float64) (r0, r1 float64, err error) {
 	r0, r1 = math.NaN(), math.NaN()
 	if kb > 1 {
 		const most = 600
-		if excess(most) < 0 {
-			return r0, r1, fmt.Errorf("ufm: K_A %d, K_B %d, product of energies %g: the threshold lies beyond e^%d, expected smaller energies", ka, kb, product, most)
+		if r0 = math.Inf(1); excess(most) >= 0 {
+			r0 = math.Exp(root.Between(excess, 0, most))
 		}
-		r0 = math.Exp(root.Between(excess, 0, most))
 	}
 	if ka > 1 && kb > 1 {
 		m, n := float64(ka), float64(kb)
@@ -58,7 +57,7 @@ func minorityCollapse(ka, kb int, product float64) (r0, r1 float64, err error) {
 			r1 = math.Sqrt(m/k) / math.Sqrt(u*u-k*n*v*v)
 		}
 	}
-	return r0, r1, nil
+	return r0, r1
 }
 
 // energies reads E_W and E_H.
@@ -78,10 +77,7 @@ func layerPeeledImbalanced(ctx context.Context, p *params, o Options) (*Report, 
 	if err := p.done(); err != nil {
 		return nil, err
 	}
-	r0, r1, err := minorityCollapse(ka, kb, ew*eh)
-	if err != nil {
-		return nil, err
-	}
+	r0, r1 := minorityCollapse(ka, kb, ew*eh)
 	budget := float64(ka+kb) * math.Sqrt(ew*eh)
 	var rows, solved []Fields
 	worst, off := 0.0, 0.0 // largest duality gap; largest difference of search and formula
@@ -137,7 +133,7 @@ func layerPeeledImbalanced(ctx context.Context, p *params, o Options) (*Report, 
 	r.Certificate.Add("gap", worst)
 	r.Words = minorityWords(ka, kb, ew*eh, r0, r1)
 	if solved != nil {
-		r.Words = append(r.Words, fmt.Sprintf("No search ends further than %.1g from its closed form.", max(off, 1e-15)))
+		r.Words = append(r.Words, fmt.Sprintf("Every search ends within %.1g of its closed form.", max(off, 1e-15)))
 	}
 	return r, nil
 }
@@ -204,6 +200,9 @@ func minorityWords(ka, kb int, product, r0, r1 float64) []string {
 	if math.IsNaN(r0) {
 		return []string{"With a single smaller class no two of its classifiers can coincide."}
 	}
+	if math.IsInf(r0, 1) {
+		return []string{"The classifiers of the small classes stay apart up to ratios of e^600 at least."}
+	}
 	words := []string{fmt.Sprintf("%d large and %d small classes, E_W E_H = %g: from ratio %.6g on the classifiers of the small classes are identical.", ka, kb, product, r0)}
 	if math.IsNaN(r1) {
 		return append(words, "They never vanish.")
@@ -246,10 +245,7 @@ func layerPeeledThreshold(_ context.Context, p *params, _ Options) (*Report, err
 	var rows []Fields
 	for _, s := range sizes {
 		for _, product := range products {
-			r0, r1, err := minorityCollapse(s[0], s[1], product)
-			if err != nil {
-				return nil, err
-			}
+			r0, r1 := minorityCollapse(s[0], s[1], product)
 			rows = append(rows, Fields{{"K_A", s[0]}, {"K_B", s[1]}, {"product", product}, {"R0", r0}, {"R1", r1}})
 		}
 	}
@@ -274,10 +270,7 @@ func layerPeeledProductOnly(_ context.Context, p *params, _ Options) (*Report, e
 	if err := p.done(); err != nil {
 		return nil, err
 	}
-	r0, r1, err := minorityCollapse(ka, kb, product)
-	if err != nil {
-		return nil, err
-	}
+	r0, r1 := minorityCollapse(ka, kb, product)
 	r := &Report{NotSolved: "nothing_to_solve", Words: minorityWords(ka, kb, product, r0, r1)}
 	r.ClosedForm = Fields{{"R0", r0}, {"R1", r1},
 		{"theorem", "nuclear-norm reduction (Srebro 2004): only the product of the energies counts"}, {"proved", true}}
@@ -317,10 +310,7 @@ func layerPeeledThresholdSearch(_ context.Context, p *params, _ Options) (*Repor
 		return nil, fmt.Errorf("between: the small classes are apart at ratio %g still, wanted a larger one to end with", between[1])
 	}
 	found := math.Exp(root.Between(margin, low, high))
-	r0, r1, err := minorityCollapse(ka, kb, ew*eh)
-	if err != nil {
-		return nil, err
-	}
+	r0, r1 := minorityCollapse(ka, kb, ew*eh)
 	r := &Report{Words: minorityWords(ka, kb, ew*eh, r0, r1)}
 	r.ClosedForm = Fields{{"R0", r0}, {"R1", r1}, {"theorem", "KKT conditions of the nuclear-norm reduction"}, {"proved", true}}
 	r.Solved = Fields{{"R0", found}, {"status", "converged"}, {"evaluations", calls}}
