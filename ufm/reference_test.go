@@ -49,13 +49,6 @@ func referenceCases(t *testing.T) []referenceCase {
 func TestReference(t *testing.T) {
 	for _, c := range referenceCases(t) {
 		t.Run(c.ID+"_"+c.Problem, func(t *testing.T) {
-			known := false
-			for _, q := range Questions() {
-				known = known || q.Name == c.Problem
-			}
-			if !known {
-				t.Skip("not yet a problem")
-			}
 			r, err := Answer(context.Background(), Spec{Problem: c.Problem, Params: c.Params}, Options{})
 			if err != nil {
 				t.Fatal(err)
