@@ -3,6 +3,7 @@ package collapse
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/collapsar/collapsar/geometry"
 	"github.com/collapsar/collapsar/internal/kernel"
@@ -20,15 +21,21 @@ const mostShare, mostFloor = 0.2, 0.25
 
 // bound gives limits to a metric that was measured; both are nil where there are none.
 func (values Values) bound(id string, low, high float64) {
-	v, ok := values[id]
-	if !ok || !v.Defined() {
+	if !values.has(id) {
 		return
 	}
+	v := values[id]
 	v.Bounded, v.Low, v.High = true, finite(low), finite(high)
 	if v.Low == nil || v.High == nil {
 		v.Low, v.High = nil, nil
 	}
 	values[id] = v
+}
+
+// has reports whether a metric was measured.
+func (values Values) has(id string) bool {
+	v, ok := values[id]
+	return ok && v.Defined()
 }
 
 // rates gives limits to the shares of rows (Wilson 1927).
@@ -152,7 +159,7 @@ func (s *sample) shapes(values Values, l *layout, w *draw, f fourth) {
 	var toWeights []float64
 	wanted := false
 	for _, m := range shapeMetrics {
-		if v, ok := values[m.id]; ok && v.Defined() {
+		if values.has(m.id) {
 			wanted = true
 			if m.dual && s.class.Classes == k && toWeights == nil {
 				first.weights, first.cross, first.atCentre = s.class.all, s.rawCross(), s.class.atCentre
@@ -182,14 +189,14 @@ func (s *sample) shapes(values Values, l *layout, w *draw, f fourth) {
 	parallel.For(times, func(_, at int) {
 		h := w.again(rand.New(rand.NewPCG(s.opts.Seed, 1<<32+uint64(at))), first, l, f, centring, toWeights)
 		for i, m := range shapeMetrics {
-			if v, ok := values[m.id]; ok && v.Defined() {
+			if values.has(m.id) {
 				drawn[i][at] = measure(h, i)
 			}
 		}
 	})
 	z := student(s.opts.Confidence, min(float64(times-1), max(l.harmonic()-1, 1))) // a metric may hang on one class
 	for i, m := range shapeMetrics {
-		if v, ok := values[m.id]; !ok || !v.Defined() || k == 2 && !m.dual { // two means have one shape
+		if !values.has(m.id) || k == 2 && !m.dual { // two means have one shape
 			continue
 		}
 		value, average := measure(first, i), mean(drawn[i])
@@ -321,6 +328,9 @@ func (s *sample) spreads(values Values, l *layout, w *draw, f fourth, v float64)
 	k := l.k()
 	kk := float64(k)
 	influence := func(id string, value, more float64, of func(i, c int) float64) {
+		if !slices.ContainsFunc(sameValue(id), values.has) {
+			return
+		}
 		var sum spread
 		for i := 0; i < w.m; i = w.end[i] {
 			c, square := w.class[i], 0.0
@@ -400,6 +410,9 @@ func (s *sample) nc1Limits(values Values, l *layout, w *draw, f fourth, influenc
 		for _, same := range sameValue("nc1") {
 			values.bound(same, math.NaN(), math.NaN())
 		}
+	}
+	if !slices.ContainsFunc(sameValue("nc1"), values.has) {
+		return
 	}
 	if s.rank < min(k-1, s.d) || s.route.moments == moments.OfRows {
 		none()

@@ -88,30 +88,57 @@ func (s *sample) draw(l *layout) *draw {
 // of are the lots of the class of lot i.
 func (w *draw) of(i int) float64 { return float64(w.end[i] - w.begin[i]) }
 
-// An estimate has a standard error, and comes from numbers with a standard deviation.
-type estimate struct{ value, err, dev float64 }
+// An estimate has a standard error.
+type estimate struct {
+	value, err float64
+	dev        float64 // standard deviation of what single lots say, relative to the size of their class
+}
 
 // classMean averages sums over lots: those of a class by their number of pairs, then the classes. What
-// each lot adds is taken to be independent of the others, so that each pair counts in two.
-func (w *draw) classMean(sums []float64, pairs func(i int) float64) (e estimate, ok bool) {
-	var means, each []float64
+// each lot adds is taken to be independent of the others of its class, so that each pair counts in two.
+func (w *draw) classMean(sums []float64, pairs func(i int) float64, size func(c int) float64) (e estimate, ok bool) {
+	var means, spreads, counts []float64
+	var relative, lots float64
 	for i := 0; i < w.m; i = w.end[i] {
 		total, count := 0.0, 0.0
+		var each []float64
 		for j := i; j < w.end[i]; j++ {
 			if n := pairs(j); n > 0 {
 				total, count = total+sums[j], count+n
 				each = append(each, sums[j]/n)
 			}
 		}
-		if count > 0 {
-			means = append(means, total/count)
+		if count == 0 {
+			continue
+		}
+		means = append(means, total/count)
+		if n := float64(len(each)); n > 1 {
+			v := variance(each) * n / (n - 1)
+			spreads, counts = append(spreads, v), append(counts, n)
+			if s := size(w.class[i]); s > 0 {
+				relative, lots = relative+v/(s*s)*n, lots+n
+			}
 		}
 	}
 	if means == nil {
 		return e, false
 	}
-	dev := deviation(each)
-	return estimate{mean(means), 2 * dev / math.Sqrt(float64(len(each))), dev}, true
+	e.value = mean(means)
+	k := float64(len(means))
+	switch {
+	case spreads == nil: // one lot a class: the classes' differences are all there is to go by
+		e.err = 2 * deviation(means) / math.Sqrt(k)
+	default:
+		square := 0.0
+		for i, v := range spreads {
+			square += v / counts[i]
+		}
+		e.err = 2 * math.Sqrt(square/float64(len(spreads))/k)
+	}
+	if lots > 0 {
+		e.dev = math.Sqrt(relative / lots)
+	}
+	return e, true
 }
 
 func (w *draw) samePairs(i int) float64  { return w.of(i) - 1 }
@@ -164,11 +191,11 @@ func (w *draw) fourth(l *layout) (f fourth) {
 			same[i] = (same[i] - n*kappa*kappa*tau*tau) / (1 + kappa*kappa + 2*kappa*kappa*kappa)
 		}
 	}
-	scaled := func(e estimate, by float64) estimate { return estimate{e.value / by, e.err / by, e.dev / by} }
-	if e, ok := w.classMean(other, w.otherPairs); ok && all*all > own {
+	scaled := func(e estimate, by float64) estimate { return estimate{e.value / by, e.err / by, e.dev} }
+	if e, ok := w.classMean(other, w.otherPairs, func(c int) float64 { return l.tau[c] * (all - l.tau[c]) / (k - 1) }); ok && all*all > own {
 		f.other = scaled(e, (all*all-own)/(k*(k-1)))
 	}
-	if e, ok := w.classMean(same, pairs); ok {
+	if e, ok := w.classMean(same, pairs, func(c int) float64 { return l.tau[c] * l.tau[c] }); ok {
 		f.same = scaled(e, own/k)
 	} else {
 		f.same = f.other
@@ -251,7 +278,8 @@ func (w *draw) curvature(l *layout, f fourth) estimate {
 			}
 		}
 	})
-	a, _ := w.classMean(same, w.samePairs)
-	b, _ := w.classMean(other, func(int) float64 { return 1 })
+	one := func(int) float64 { return 1 }
+	a, _ := w.classMean(same, w.samePairs, one)
+	b, _ := w.classMean(other, one, one)
 	return estimate{value: a.value + b.value, err: math.Hypot(a.err, b.err)}
 }
