@@ -340,6 +340,43 @@ func TestMinorityCollapse(t *testing.T) {
 	}
 }
 
+// The threshold by bisection of the test is that of the direct equation.
+func TestThresholdSearch(t *testing.T) {
+	r, err := Answer(context.Background(), Spec{"layer_peeled_threshold_search", map[string]any{"K_A": 3, "K_B": 7, "E_W": 2, "E_H": 2.5, "between": []any{2, 1e4}}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := r.Solved.Number("R0"), 245.49693059826; math.Abs(got/want-1) > 1e-9 || math.Abs(r.ClosedForm.Number("R0")/want-1) > 1e-9 {
+		t.Errorf("%.12g and %.12g, want %.12g", got, r.ClosedForm.Number("R0"), want)
+	}
+}
+
+// With a bias there is no formula for the gaps: the search of the sizes against that of all samples.
+func TestImbalancedWithBias(t *testing.T) {
+	ctx := context.Background()
+	counts := []int{12, 12, 5, 5, 5}
+	for _, d := range []decays{{W: 0.01, H: 0.004, Bias: FreeBias}, {W: 0.01, H: 0.004, Bias: DecayedBias, B: 0.05}} {
+		params := map[string]any{"counts": counts, "d": 5, "lambda_W": d.W, "lambda_H": d.H, "bias": string(d.Bias)}
+		if d.Bias == DecayedBias {
+			params["lambda_b"] = d.B
+		}
+		r, err := Answer(ctx, Spec{"ce_decay_imbalanced", params}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := decayed(counts, 5, d).Solve(ctx, SolveOptions{Seeds: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if global, _ := r.Certificate.Get("global"); r.ClosedForm != nil || math.Abs(r.Solved.Number("value")-whole.Value) > 1e-10 || global != true {
+			t.Errorf("bias %s: %v, whole %.12g, certificate %v", d.Bias, r.Solved, whole.Value, r.Certificate)
+		}
+		if nc1 := r.Metrics.Number("nc1"); !(nc1 < 1e-8) {
+			t.Errorf("bias %s: nc1 %g", d.Bias, nc1)
+		}
+	}
+}
+
 // On either side of the thresholds: apart and identical, there and gone.
 func TestAroundThresholds(t *testing.T) {
 	const ka, kb, product = 8, 2, 2.0
