@@ -104,20 +104,8 @@ func (r *Report) explain(ctx context.Context, model Problem, at Point) error {
 	r.NotSolved = "nothing_to_solve"
 	r.Certificate = append(Fields{{"global", false}}, s.fields()...)
 	r.Words = append(r.Words, s.words()...)
-	r.Metrics, err = model.measure(ctx, model.repeated(at))
+	r.Metrics, err = model.measure(ctx, at)
 	return err
-}
-
-// repeated gives every sample the feature of its class.
-func (p *Problem) repeated(at Point) Point {
-	var h []float64
-	for c, n := range p.Counts {
-		for range n {
-			h = append(h, at.H[c*p.Dim:(c+1)*p.Dim]...)
-		}
-	}
-	at.H = h
-	return at
 }
 
 // noRoom refuses a saddle that has no dimension left to leave by.
@@ -238,7 +226,7 @@ func dualityGap(ctx context.Context, p *params, o Options) (*Report, error) {
 		model.W, model.H, model.Bias, model.B = Decay(lambda.W), Decay(lambda.H), lambda.Bias, lambda.B
 	}
 	model.Loss.Kind = LossKind(p.oneOf("loss", string(CrossEntropy), string(SquaredError)))
-	if p.err == nil && max(rows, len(counts))*d > 10_000_000 {
+	if p.err == nil && float64(max(rows, len(counts)))*float64(d) > 1e7 {
 		p.fail("counts", "%d samples in %d dimensions, wanted at most ten million numbers", rows, d)
 	}
 	if p.err != nil {

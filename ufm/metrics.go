@@ -2,7 +2,6 @@ package ufm
 
 import (
 	"context"
-	"slices"
 
 	"github.com/collapsar/collapsar/collapse"
 	"github.com/collapsar/collapsar/features"
@@ -37,8 +36,21 @@ func (p *Problem) measure(ctx context.Context, at Point) (Fields, error) {
 	}
 	rows, width := p.LastFeatures(at)
 	var labels []int64
-	for k, n := range p.Counts {
-		labels = append(labels, slices.Repeat([]int64{int64(k)}, n)...)
+	if float64(len(rows)) == p.samples()*float64(width) {
+		for k, n := range p.Counts {
+			for range n {
+				labels = append(labels, int64(k))
+			}
+		}
+	} else { // one row for each class: two are enough to be compared
+		single := rows
+		rows = nil
+		for k, n := range p.Counts {
+			for range min(n, 2) {
+				rows = append(rows, single[k*width:(k+1)*width]...)
+				labels = append(labels, int64(k))
+			}
+		}
 	}
 	var classifier *features.Classifier
 	if at.W != nil {

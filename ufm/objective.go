@@ -14,7 +14,7 @@ import (
 type Point struct {
 	W      []float64   // K x (width of the last layer): rows of the classifier; nil where the loss is of the features
 	Layers [][]float64 // further layers in the order of the computation, width x (width before)
-	H      []float64   // N x d: features of the samples
+	H      []float64   // N x d: features of the samples; or K x d, one for each class, see Solution.ClassMeans
 	B      []float64   // K biases; nil where there are none
 }
 

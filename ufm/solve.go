@@ -43,8 +43,9 @@ type Solution struct {
 	Method       string
 	Starts       []Start // in the order of the seeds
 	Best         int     // index of the best start
-	// ClassMeans tells that the features of a class were taken to be equal, which they are at every optimum: the loss is convex
-	// in the logits, and the mean of the features of a class costs no more than they do (Jensen's inequality).
+	// ClassMeans tells that H has one row for each class (each set of labels), which stands for all of its samples. At an
+	// optimum they are equal: the loss is convex in the logits, and the mean of the features of a class costs no more than they
+	// do (Jensen's inequality). It keeps memory independent of the number of samples.
 	ClassMeans bool
 }
 
@@ -118,7 +119,7 @@ func (p Problem) Solve(ctx context.Context, o SolveOptions) (*Solution, error) {
 		}
 	}
 	best := results[s.Best]
-	s.Point = first.point(best.X)
+	s.Point = first.pointOfRows(best.X)
 	s.Value, s.GradientNorm, s.Status = best.Value, best.GradientNorm, string(best.Status)
 	return s, nil
 }
@@ -293,55 +294,50 @@ func (s *Solution) fields() Fields {
 	return f
 }
 
-// describe returns what a solution looks like: norms, logits, cosines. What a problem has not is left out.
+// describe returns what a solution looks like: norms and logits. What a problem has not is left out.
 func (s *Solution) describe() Fields {
 	p := &s.Problem
-	var f Fields
-	rows, width := p.LastFeatures(s.Point)
-	if s.W == nil {
-		return Fields{{"H_fro2", kernel.SumSquares64(s.H)}}
+	rows := p.rows(s.ClassMeans)
+	h2 := 0.0
+	for i, r := range rows {
+		h2 += r.times * kernel.SumSquares64(s.H[i*p.Dim:(i+1)*p.Dim])
 	}
-	k := len(s.W) / width
-	f.Add("W_fro2", kernel.SumSquares64(s.W))
-	f.Add("H_fro2", kernel.SumSquares64(s.H))
+	if s.W == nil {
+		return Fields{{"H_fro2", h2}}
+	}
+	f := Fields{{"W_fro2", kernel.SumSquares64(s.W)}, {"H_fro2", h2}}
 	if p.Loss.Kind == PickAllLabel {
 		return f
 	}
-	means := make([]float64, k*width)
-	at := 0
-	for c, m := range p.Counts {
-		for range m {
-			kernel.Axpy64(means[c*width:(c+1)*width], 1/float64(m), rows[at*width:(at+1)*width])
-			at++
-		}
+	k := len(p.Counts)
+	last, width := p.LastFeatures(s.Point)
+	means, h := make([]float64, k*width), 0.0
+	for i, r := range rows {
+		row := last[i*width : (i+1)*width]
+		h += r.times * kernel.SumSquares64(row)
+		kernel.Axpy64(means[r.class*width:(r.class+1)*width], r.times/float64(p.Counts[r.class]), row)
 	}
-	z := &node{rows: k, cols: k}
-	logits := make([]float64, k*k) // row c: logits of the mean of class c
 	scale := p.Scale
 	if scale == 0 {
 		scale = 1
 	}
-	product(z, means, s.W, logits, scale, 0)
+	z := make([]float64, k*k) // row c: logits of the mean of class c
+	product(&node{rows: k, cols: k}, means, s.W, z, scale, 0)
+	if s.B != nil {
+		addRows(z, s.B)
+	}
 	own, other, least := 0.0, 0.0, math.Inf(1)
 	for c := range k {
 		for j := range k {
-			v := logits[c*k+j]
-			if s.B != nil {
-				v += s.B[j]
-			}
+			v := z[c*k+j]
 			if j == c {
 				own += v / float64(k)
 				continue
 			}
 			other += v / float64(k*(k-1))
-			mine := logits[c*k+c]
-			if s.B != nil {
-				mine += s.B[c]
-			}
-			least = min(least, mine-v)
+			least = min(least, z[c*k+c]-v)
 		}
 	}
-	rowNorm := func(a []float64) float64 { return math.Sqrt(kernel.SumSquares64(a) / float64(len(a)/width)) }
 	return append(f, Fields{{"gap", own - other}, {"gap_least", least}, {"own_logit", own}, {"other_logit", other},
-		{"w_row_norm", rowNorm(s.W)}, {"h_row_norm", rowNorm(rows)}}...)
+		{"w_row_norm", math.Sqrt(kernel.SumSquares64(s.W) / float64(k))}, {"h_row_norm", math.Sqrt(h / p.samples())}}...)
 }
