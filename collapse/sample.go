@@ -3,6 +3,7 @@ package collapse
 import (
 	"context"
 	"math"
+	"runtime"
 	"slices"
 
 	"github.com/collapsar/collapsar/features"
@@ -78,10 +79,14 @@ func begin(ctx context.Context, o *Options, split *features.Split, scan moments.
 	if err != nil {
 		return nil, moments.Nonfinite{}, err
 	}
-	sum := state.Summary()
+	bad := state.Nonfinite()
+	sum := state.Close()
+	if sum.Dim*len(sum.Classes) > 1<<20 {
+		runtime.GC() // the tables of the pass are many times what is left of them, and would stay until as much again is in use
+	}
 	s := &sample{opts: o, split: split, sum: sum, k: len(sum.Classes), d: sum.Dim, n: float64(sum.Rows)}
 	if s.k == 0 {
-		return s, state.Nonfinite(), nil
+		return s, bad, nil
 	}
 	s.centre = sum.Centre(o.GlobalMean == "sample")
 	m := slices.Clone(sum.Mean)
@@ -93,7 +98,7 @@ func begin(ctx context.Context, o *Options, split *features.Split, scan moments.
 	}
 	s.means = geometry.New(s.k, s.d, m)
 	s.within, s.between, s.largest = sum.Within(), s.means.Square()/float64(s.k), sum.MaxAbsMean()
-	return s, state.Nonfinite(), nil
+	return s, bad, nil
 }
 
 func removeMean(m []float64, k, d int) {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -199,6 +201,27 @@ func TestCancel(t *testing.T) {
 					t.Errorf("cancelled before: %v", err)
 				}
 			}
+		}
+	}
+}
+
+// Close is Summary, in the state's own memory.
+func TestClose(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	for _, n := range []int{1, 7, 300, 2*moments.BlockRows + 5} {
+		s := moments.New(3)
+		b := features.Batch{Rows: n, Dim: 3, Float32: make([]float32, 3*n), Labels: make([]int64, n)}
+		for i := range b.Float32 {
+			b.Float32[i] = float32(rng.NormFloat64())
+		}
+		for i := range b.Labels {
+			b.Labels[i] = int64(rng.IntN(1 + n/2))
+		}
+		if err := s.Add(&b); err != nil {
+			t.Fatal(err)
+		}
+		if want, got := s.Summary(), s.Close(); !reflect.DeepEqual(want, got) {
+			t.Errorf("%d rows: %+v, want %+v", n, got, want)
 		}
 	}
 }

@@ -37,3 +37,20 @@ func (x *index) reset() {
 	clear(x.small)
 	clear(x.large)
 }
+
+// distinct counts the classes of a block of rows with the given labels; rows without labels are one class. The
+// index is empty before and after.
+func (x *index) distinct(labels []int64, block int) int {
+	if labels == nil {
+		return 1
+	}
+	n := 0
+	for _, label := range labels[block*BlockRows : min((block+1)*BlockRows, len(labels))] {
+		if _, ok := x.get(label); !ok {
+			x.set(label, 0)
+			n++
+		}
+	}
+	x.reset()
+	return n
+}

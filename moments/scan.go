@@ -24,6 +24,8 @@ type ScanOptions struct {
 	Workers   int            // goroutines, 0 for all processors
 	ChunkRows int            // rows handed over at a time; 0 for about 256 kB of them
 	Progress  func(rows int) // told of rows done, by several goroutines; may be nil
+
+	ahead int // blocks that may be begun while an earlier one is not done; 0 for half as many again as workers
 }
 
 // Scan reads a split once, in blocks, as many at a time as there are workers, each with a visitor of its own.
@@ -57,7 +59,10 @@ func Scan(ctx context.Context, s *features.Split, o ScanOptions, visitor func() 
 		}
 		return failed == nil
 	}
-	ahead := newWindow(blocks, workers+max(1, workers/2))
+	if o.ahead == 0 {
+		o.ahead = workers + max(1, workers/2)
+	}
+	ahead := newWindow(blocks, max(workers, o.ahead))
 	parallel.Each(workers, blocks, func(w, block int) {
 		ahead.wait(block)
 		defer ahead.done(block)

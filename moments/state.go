@@ -9,6 +9,7 @@ import (
 
 	"github.com/collapsar/collapsar/features"
 	"github.com/collapsar/collapsar/internal/kernel"
+	"github.com/collapsar/collapsar/internal/parallel"
 )
 
 // State is the first pass: for every class that occurs, the number of rows, their mean, their
@@ -136,6 +137,13 @@ func Collect(ctx context.Context, split *features.Split, o ScanOptions) (*State,
 		tables.put(b)
 		return a
 	}
+	if o.Workers <= 0 {
+		o.Workers = parallel.Workers()
+	}
+	var seen index
+	if seen.distinct(split.Labels, 0)*split.Dim > 1<<20 {
+		o.ahead = o.Workers // a table that waits weighs more than a goroutine that does
+	}
 	err = Scan(ctx, split, o, func() Visitor { return &collector{state: s, labels: split.Labels, spare: &tables} })
 	s.forest.merge = mergeTables
 	if err != nil {
@@ -189,23 +197,7 @@ func (c *collector) Begin(index int) {
 		}
 	}
 	c.index, c.bad = int64(index), Nonfinite{}
-	c.block.reserve(c.classes(index * BlockRows))
-}
-
-// classes counts the classes of the block whose first row is given.
-func (c *collector) classes(first int) int {
-	if c.labels == nil {
-		return 1
-	}
-	n := 0
-	for _, label := range c.labels[first:min(first+BlockRows, len(c.labels))] {
-		if _, ok := c.seen.get(label); !ok {
-			c.seen.set(label, 0)
-			n++
-		}
-	}
-	c.seen.reset()
-	return n
+	c.block.reserve(c.seen.distinct(c.labels, index))
 }
 
 func (c *collector) Rows(b *features.Batch) {

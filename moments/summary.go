@@ -1,6 +1,7 @@
 package moments
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -40,16 +41,77 @@ func (s *State) Summary() *Summary {
 			mergeTables(t, p.sum)
 		}
 	}
-	t = t.pick(slices.Sorted(slices.Values(t.classes))) // a copy: the state goes on
+	return t.pick(slices.Sorted(slices.Values(t.classes))).summary(s.pivot) // a copy: the state goes on
+}
+
+// Close finishes the state for good, and takes its memory for the summary.
+func (s *State) Close() *Summary {
+	s.close(s.next / BlockRows)
+	t := newTable(s.dim)
+	for i, p := range s.forest.parts() {
+		if i == 0 {
+			t = p.sum
+		} else {
+			mergeTables(t, p.sum)
+		}
+	}
+	s.forest = forest[*table]{}
+	t.sort()
+	return t.summary(s.pivot)
+}
+
+// summary makes sums of unit vectors into means, in place.
+func (t *table) summary(pivot []float64) *Summary {
 	out := &Summary{
-		Dim: s.dim, Classes: t.classes, Count: t.count, Zero: t.zero, Scatter: t.m2, Square: t.square,
-		Pivot: s.pivot, Mean: t.mean, Unit: t.unit,
+		Dim: t.dim, Classes: t.classes, Count: t.count, Zero: t.zero, Scatter: t.m2, Square: t.square,
+		Pivot: pivot, Mean: t.mean, Unit: t.unit,
 	}
 	for i, n := range t.count {
 		out.Rows += n
 		kernel.Scale64(t.row(t.unit, i), 1/float64(n))
 	}
 	return out
+}
+
+// sort brings the lines into the order of the classes, the long ones in place. The index is lost.
+func (t *table) sort() {
+	from := make([]int, len(t.classes)) // by place, the line that belongs there
+	for i := range from {
+		from[i] = i
+	}
+	slices.SortFunc(from, func(i, j int) int { return cmp.Compare(t.classes[i], t.classes[j]) })
+	t.index = index{}
+	t.classes, t.count, t.zero = gather(t.classes, from), gather(t.count, from), gather(t.zero, from)
+	t.m2, t.square = gather(t.m2, from), gather(t.square, from)
+	permute(t.mean, t.dim, from)
+	permute(t.unit, t.dim, from)
+}
+
+func gather[T any](v []T, from []int) []T {
+	out := make([]T, len(from))
+	for i, j := range from {
+		out[i] = v[j]
+	}
+	return out
+}
+
+// permute moves row from[i] of a matrix to row i, in place: along the cycles of the permutation.
+func permute(m []float64, dim int, from []int) {
+	row := func(i int) []float64 { return m[i*dim : (i+1)*dim] }
+	done, first := make([]bool, len(from)), make([]float64, dim)
+	for i := range from {
+		if done[i] || from[i] == i {
+			continue
+		}
+		copy(first, row(i))
+		at := i
+		for ; from[at] != i; at = from[at] {
+			copy(row(at), row(from[at]))
+			done[at] = true
+		}
+		copy(row(at), first)
+		done[at] = true
+	}
 }
 
 // copy is the block so far, to be finished while the block goes on.
