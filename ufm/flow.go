@@ -10,6 +10,7 @@ import (
 	"github.com/collapsar/collapsar/internal/kernel"
 	"github.com/collapsar/collapsar/internal/linalg"
 	"github.com/collapsar/collapsar/internal/ode"
+	"github.com/collapsar/collapsar/internal/optimize"
 )
 
 var flowQuestions = []Question{
@@ -22,51 +23,63 @@ var flowQuestions = []Question{
 
 // Gradient flow is d(W, H, b)/dt = -gradient. Without decay W^T W - H^T H stays what it is at the start, for any loss.
 
-// A flowPath is a gradient flow at several times.
-type flowPath struct {
-	points  []Point // at the times; the last one reached stands for those beyond it
-	reached float64 // the last time asked for, or where the integration ended before it
-	steps   int
-	status  string // "converged": every time was reached; or why not
+// FlowPath is a gradient flow at several times.
+type FlowPath struct {
+	Points  []Point // at the times; the last one reached stands for those beyond it
+	Reached float64 // the last time asked for, or where the integration ended before it
+	Steps   int
+	Status  optimize.Status // Converged: every time was reached; OutOfSteps or NotFinite: why not
 }
 
-// fields tell how far a flow came.
-func (f *flowPath) fields() Fields {
-	return Fields{{"status", f.status}, {"time_reached", f.reached}, {"steps", f.steps}}
+// Flow follows the gradient flow from a point and returns the points at the given times, which ascend from 0, to about
+// nine digits. It is for problems that hold no norms but by decays. Decays that are very different from the other
+// slopes, and very long times, take more steps than are made: the path then ends early, and its status says so.
+func (p Problem) Flow(ctx context.Context, start Point, times []float64) (*FlowPath, error) {
+	return p.flow(ctx, start, times, precise)
 }
 
-// flow integrates the gradient flow of a problem without norms from (W, H, b), at ascending times. Decays that are
-// very different from the rest of the slopes, and very long times, take more steps than are made: the path then ends early.
-func flow(ctx context.Context, p Problem, w, h, b, times []float64, o ode.Options) (*flowPath, error) {
+func (p Problem) flow(ctx context.Context, start Point, times []float64, o ode.Options) (*FlowPath, error) {
 	f, err := newObjective(p, false)
+	if err != nil {
+		return nil, err
+	}
+	x, err := f.values(start)
 	if err != nil {
 		return nil, err
 	}
 	s, err := ode.Start(func(_ float64, x, dx []float64) {
 		f.value(x, dx)
 		kernel.Scale64(dx, -1)
-	}, 0, slices.Concat(w, h, b), o)
+	}, 0, x, o)
 	if err != nil {
 		return nil, fmt.Errorf("gradient flow: %w", err)
 	}
-	path := &flowPath{status: "converged"}
-	for _, t := range times {
-		for s.Time() != t && path.status == "converged" {
+	path := &FlowPath{Status: optimize.Converged}
+	for i, t := range times {
+		if !(t >= 0) || math.IsInf(t, 0) || i > 0 && t < times[i-1] {
+			return nil, fmt.Errorf("gradient flow: times %v, wanted finite ascending numbers of at least 0", times)
+		}
+		for s.Time() != t && path.Status == optimize.Converged {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
 			switch err := s.Step(t); {
 			case err == nil:
 			case errors.Is(err, ode.ErrMaxSteps):
-				path.status = "out_of_steps"
+				path.Status = optimize.OutOfSteps
 			default:
-				path.status = "not_finite"
+				path.Status = optimize.NotFinite
 			}
 		}
-		path.points = append(path.points, f.point(s.State()))
+		path.Points = append(path.Points, f.point(s.State()))
 	}
-	path.reached, path.steps = s.Time(), s.Stats().Steps
+	path.Reached, path.Steps = s.Time(), s.Stats().Steps
 	return path, nil
+}
+
+// fields tell how far a flow came.
+func (f *FlowPath) fields() Fields {
+	return Fields{{"status", string(f.Status)}, {"time_reached", f.Reached}, {"steps", f.Steps}}
 }
 
 // precise are the options for references: 1e-6 and better at the end of a flow.
@@ -201,17 +214,17 @@ func sncVersusInit(ctx context.Context, p *params, _ Options) (*Report, error) {
 		return nil, err
 	}
 	root := math.Sqrt(float64(n))
-	status := "converged"
+	status := optimize.Converged
 	var rows []Fields
 	for _, s := range starts {
 		problem := Problem{Loss: loss, Counts: slices.Repeat([]int{n}, k), Dim: s.d, Bias: FreeBias}
-		path, err := flow(ctx, problem, s.w, s.h, b0, []float64{s.end}, precise)
+		path, err := problem.Flow(ctx, Point{W: s.w, H: s.h, B: b0}, []float64{s.end})
 		if err != nil {
 			return nil, err
 		}
-		at := path.points[0]
-		if path.status != "converged" {
-			status = path.status
+		at := path.Points[0]
+		if path.Status != optimize.Converged {
+			status = path.Status
 		}
 		grow, _ := grown(k, n, s.d, s.w, s.h)
 		target, err := polar(k, s.d, grow)
@@ -254,7 +267,7 @@ func sncVersusInit(ctx context.Context, p *params, _ Options) (*Report, error) {
 			{"loss", residual / 2 * rate}, {"distance_to_polar", frobenius(difference(at.W, target))},
 			{"conservation_error", frobenius(drift)}}.with(path.fields()...))
 	}
-	r := &Report{Solved: Fields{{"status", status}, {"rows", rows}}}
+	r := &Report{Solved: Fields{{"status", string(status)}, {"rows", rows}}}
 	r.Words = []string{"Distances from strong collapse at the end of the flow. They shrink with the size of the start: SNC1 like its square, SNC2 and SNC3 like the size itself.",
 		"Without decay W^T W - H^T H never changes, so that spread within classes outside of the means' directions remains."}
 	return r, nil
@@ -296,11 +309,11 @@ func sncLinearised(ctx context.Context, p *params, o Options) (*Report, error) {
 	options.Abs = 1e-12 * max(frobenius(w), frobenius(h)) // the start may be as small as it likes
 	problem := Problem{Loss: loss, Counts: slices.Repeat([]int{n}, k), Dim: d, Bias: FreeBias}
 	times := []float64{min(t, tBias), max(t, tBias)}
-	path, err := flow(ctx, problem, w, h, b0, times, options)
+	path, err := problem.flow(ctx, Point{W: w, H: h, B: b0}, times, options)
 	if err != nil {
 		return nil, err
 	}
-	at, atBias := path.points[slices.Index(times, t)], path.points[slices.Index(times, tBias)]
+	at, atBias := path.Points[slices.Index(times, t)], path.Points[slices.Index(times, tBias)]
 	centred := centreRows(k, d, at.W)
 	r.NotSolved = ""
 	r.Solved = Fields{{"W_centred_fro", frobenius(centred)}, {"bias_at_t_bias", atBias.B[0]},
@@ -350,14 +363,14 @@ func sncSubspace(ctx context.Context, p *params, o Options) (*Report, error) {
 		kernel.Axpy64(h[i*d:(i+1)*d], 1/root, w[i/n*d:(i/n+1)*d])
 	}
 	problem := Problem{Loss: loss, Counts: slices.Repeat([]int{n}, k), Dim: d, Bias: FreeBias}
-	path, err := flow(ctx, problem, w, h, slices.Repeat([]float64{1 / float64(k)}, k), []float64{t}, precise)
+	path, err := problem.Flow(ctx, Point{W: w, H: h, B: slices.Repeat([]float64{1 / float64(k)}, k)}, []float64{t})
 	if err != nil {
 		return nil, err
 	}
 	found := make([]float64, len(sigma))
 	for j := range found {
 		for i := range k {
-			found[j] = math.Hypot(found[j], path.points[0].W[i*d+j])
+			found[j] = math.Hypot(found[j], path.Points[0].W[i*d+j])
 		}
 	}
 	r.NotSolved = ""
@@ -469,7 +482,7 @@ func ceMargin(ctx context.Context, p *params, _ Options) (*Report, error) {
 	r := &Report{Solved: Fields{{"max_margin", 1 / (2 * float64(k-1) * math.Sqrt(float64(n)))}}}
 	var rows []Fields
 	s, err := ode.Start(f.derivative, 0, x, ode.Options{MaxSteps: 50_000})
-	status := "converged"
+	status := optimize.Converged
 	for err == nil && len(rows) < len(levels) {
 		if err = ctx.Err(); err != nil {
 			return nil, err
@@ -492,15 +505,15 @@ func ceMargin(ctx context.Context, p *params, _ Options) (*Report, error) {
 	}
 	if err != nil {
 		// no further, for the data cannot be separated in d dimensions, or too slowly
-		status = "not_converged"
-		if !errors.Is(err, ode.ErrMaxSteps) && !errors.Is(err, ode.ErrStepSize) && !errors.Is(err, ode.ErrNotFinite) {
-			return nil, err
+		status = optimize.NotFinite
+		if errors.Is(err, ode.ErrMaxSteps) {
+			status = optimize.OutOfSteps
 		}
 		for _, level := range levels[len(rows):] {
 			rows = append(rows, Fields{{"log_loss", level}, {"time", nil}, {"margin_ratio", nil}, {"norm2", nil}, {"simplex_error", nil}, {"conservation_error", nil}})
 		}
 	}
-	r.Solved.Add("status", status)
+	r.Solved.Add("status", string(status))
 	if s != nil {
 		r.Solved.Add("steps", s.Stats().Steps)
 	}
@@ -548,11 +561,11 @@ func decayedBalance(ctx context.Context, p *params, _ Options) (*Report, error) 
 	if dec.Bias != NoBias {
 		b = make([]float64, k)
 	}
-	path, err := flow(ctx, problem, w, h, b, []float64{t}, precise)
+	path, err := problem.Flow(ctx, Point{W: w, H: h, B: b}, []float64{t})
 	if err != nil {
 		return nil, err
 	}
-	at := path.points[0]
+	at := path.Points[0]
 	f, err := newObjective(problem, false)
 	if err != nil {
 		return nil, err

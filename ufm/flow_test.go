@@ -103,11 +103,11 @@ func TestFlowConserves(t *testing.T) {
 				if bias == FreeBias {
 					b = make([]float64, k)
 				}
-				path, err := flow(context.Background(), p, w, h, b, []float64{7}, precise)
+				path, err := p.Flow(context.Background(), Point{W: w, H: h, B: b}, []float64{7})
 				if err != nil {
 					t.Fatal(err)
 				}
-				after := imbalance(d, path.points[0].W, path.points[0].H)
+				after := imbalance(d, path.Points[0].W, path.Points[0].H)
 				for i := range after {
 					if want := before[i] * math.Exp(-2*lambda*7); math.Abs(after[i]-want) > 1e-8 {
 						t.Fatalf("%+v, bias %s, decay %g: %.12g, want %.12g", loss, bias, lambda, after[i], want)
@@ -154,12 +154,49 @@ func TestMarginFlowSaysNo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, _ := r.Solved.Get("status"); status != "not_converged" {
+	if status, _ := r.Solved.Get("status"); status != "out_of_iterations" {
 		t.Errorf("status %v", status)
 	}
 	rows, _ := r.Solved.Get("rows")
 	if last := rows.([]Fields)[1]; !math.IsNaN(last.Number("margin_ratio")) {
 		t.Errorf("a level that was not reached has values: %v", last)
+	}
+}
+
+// Layers between features and classifier conserve the imbalance of every pair of neighbours.
+func TestFlowBehindLayers(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	random := func(n int) []float64 {
+		v := make([]float64, n)
+		for i := range v {
+			v[i] = 0.5 * r.NormFloat64()
+		}
+		return v
+	}
+	p := Problem{Loss: Loss{Kind: SquaredError}, Counts: []int{2, 2, 1}, Dim: 4, Layers: []Layer{{Width: 5}}, Bias: NoBias}
+	start := Point{W: random(3 * 5), Layers: [][]float64{random(5 * 4)}, H: random(5 * 4)}
+	path, err := p.Flow(context.Background(), start, []float64{0, 2, 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// the layer is 5 x 4: W^T W - L L^T and L^T L - H^T H are conserved
+	outer := func(at Point) []float64 {
+		l := make([]float64, 20) // L^T, so that imbalance takes L L^T from it
+		for i, v := range at.Layers[0] {
+			l[i%4*5+i/4] = v
+		}
+		return append(imbalance(5, at.W, l), imbalance(4, at.Layers[0], at.H)...)
+	}
+	for i, at := range path.Points {
+		if drift := frobenius(difference(outer(at), outer(start))); drift > 1e-8 {
+			t.Errorf("point %d drifted by %.3g", i, drift)
+		}
+	}
+	if !slices.Equal(path.Points[0].W, start.W) || slices.Equal(path.Points[1].W, start.W) || path.Reached != 5 {
+		t.Errorf("the path does not begin at its start: %+v", path)
+	}
+	if _, err := p.Flow(context.Background(), start, []float64{2, 1}); err == nil {
+		t.Error("descending times were taken")
 	}
 }
 
@@ -171,7 +208,7 @@ func TestFlowSaysNo(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, _ := r.Solved.Get("status")
-	if reached := r.Solved.Number("time_reached"); status != "out_of_steps" || !(reached > 1000 && reached < 1e9) {
+	if reached := r.Solved.Number("time_reached"); status != "out_of_iterations" || !(reached > 1000 && reached < 1e9) {
 		t.Errorf("status %v at t = %g", status, reached)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/collapsar/collapsar/internal/kernel"
 	"github.com/collapsar/collapsar/internal/linalg"
 	"github.com/collapsar/collapsar/internal/ode"
+	"github.com/collapsar/collapsar/internal/optimize"
 	"github.com/collapsar/collapsar/internal/root"
 )
 
@@ -212,11 +213,11 @@ func snrFlow(ctx context.Context, p *params, o Options) (*Report, error) {
 	}, 0, start, []float64{t}, precise)
 	switch r.NotSolved = ""; {
 	case err == nil:
-		r.Solved = Fields{{"omega", states[0]}, {"status", "converged"}, {"steps", stats.Steps}}
+		r.Solved = Fields{{"omega", states[0]}, {"status", string(optimize.Converged)}, {"steps", stats.Steps}}
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	default:
-		r.Solved = Fields{{"omega", nil}, {"status", "out_of_steps"}, {"steps", stats.Steps}}
+		r.Solved = Fields{{"omega", nil}, {"status", string(optimize.OutOfSteps)}, {"steps", stats.Steps}}
 	}
 	return r, nil
 }
