@@ -268,7 +268,8 @@ func twoGroups(a, b classGroup, mu float64) groupOptimum {
 	return o
 }
 
-// twoGroupsWithin minimises the loss where the nuclear norm is at most r. It goes by the multiplier at which the nuclear norm is r, which falls as the multiplier grows.
+// twoGroupsWithin minimises the loss where the nuclear norm is at most r. It looks for the multiplier at which the norm is r:
+// the norm falls as the multiplier grows.
 func twoGroupsWithin(a, b classGroup, r float64) (groupOptimum, error) {
 	// Above this multiplier the logits are zero: no slope of the loss at zero is larger.
 	ma, mb := float64(a.classes), float64(b.classes)
