@@ -154,8 +154,11 @@ func (o *objective) minimise(ctx context.Context, s SolveOptions, x []float64) o
 	case "spheres":
 		return optimize.Spheres(ctx, o.problem(), x, o.spheres(), set)
 	}
+	// Products with the Hessian pay near the end only, where few steps are left, or where L-BFGS is slow: near a threshold, for
+	// example, where the Hessian is nearly singular.
 	rough := set
-	rough.Gradient = max(set.Gradient, 1e-5)
+	rough.Gradient = max(set.Gradient, 1e-8)
+	rough.Iterations = min(set.Iterations, 1000)
 	rough.Memory = 10
 	first := optimize.LBFGS(ctx, o.problem(), x, rough)
 	if first.Status == optimize.Unbounded || first.Status == optimize.NotFinite || first.Status == optimize.Interrupted || first.GradientNorm <= set.Gradient {
