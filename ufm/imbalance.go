@@ -424,12 +424,14 @@ func ceDecayImbalanced(ctx context.Context, p *params, o Options) (*Report, erro
 		if err := answer(&r.ClosedForm, &best, value, exact); err != nil {
 			return nil, err
 		}
-		r.ClosedForm.Add("theorem", groupTheorem)
-		r.ClosedForm.Add("proved", true)
 		if err := certify(&best, value); err != nil {
 			return nil, err
 		}
+	} else { // the threshold is the same with any bias; the rest has no formula
+		r.ClosedForm = Fields{{"minority_collapse", b.classes > 1 && s.coincide(s.counts[1], dec)}, {"collapse_count", s.collapseCount(dec)}}
 	}
+	r.ClosedForm.Add("theorem", groupTheorem)
+	r.ClosedForm.Add("proved", true)
 	if r.NotSolved = notRequested; o.Method != methodNone {
 		problem := &groupProblem{groups: s.groups, mu: mu, bias: dec.Bias, decay: dec.B}
 		found, err := problem.search(ctx, o, 0)
@@ -440,7 +442,7 @@ func ceDecayImbalanced(ctx context.Context, p *params, o Options) (*Report, erro
 		if err := answer(&r.Solved, &found.groupOptimum, found.objective, searched); err != nil {
 			return nil, err
 		}
-		if r.ClosedForm == nil {
+		if dec.Bias != NoBias {
 			best = found.groupOptimum
 			if err := certify(&found.groupOptimum, found.objective); err != nil {
 				return nil, err
