@@ -12,15 +12,15 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the output of the commands into README.md")
+var update = flag.Bool("update", false, "write the output of the commands into the pages that show it")
 
 var (
 	session = regexp.MustCompile("(?s)<!-- checked: console -->\n```console\n(.*?)```\n")
 	metrics = regexp.MustCompile(`(?s)<!-- checked: metrics -->\n(.*?)<!-- end -->\n`)
 )
 
-// TestReadme runs the commands of the README and compares what it says they print.
-func TestReadme(t *testing.T) {
+// TestPages runs the commands that README.md and docs/solve.md show, and compares what they say is printed.
+func TestPages(t *testing.T) {
 	tool, err := exec.LookPath("go")
 	if err != nil {
 		t.Skip("there is no go command to build the program with")
@@ -29,7 +29,14 @@ func TestReadme(t *testing.T) {
 	if out, err := exec.Command(tool, "build", "-o", program, "./cmd/collapsar").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	text, err := os.ReadFile("README.md")
+	for page, least := range map[string]int{"README.md": 2, "docs/solve.md": 2} {
+		t.Run(page, func(t *testing.T) { check(t, program, page, least) })
+	}
+}
+
+// check compares the blocks of a page that are marked as checked, at least so many, or writes them anew.
+func check(t *testing.T, program, page string, least int) {
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,20 +51,20 @@ func TestReadme(t *testing.T) {
 				b.WriteString(run(t, program, strings.TrimSpace(command)))
 			}
 		}
-		compare(t, body, b.String())
+		compare(t, page, body, b.String())
 		return []byte("<!-- checked: console -->\n```console\n" + b.String() + "```\n")
 	})
 	fresh = metrics.ReplaceAllFunc(fresh, func(block []byte) []byte {
 		blocks++
 		table := run(t, program, "collapsar metrics --markdown")
-		compare(t, string(metrics.FindSubmatch(block)[1]), table)
+		compare(t, page, string(metrics.FindSubmatch(block)[1]), table)
 		return []byte("<!-- checked: metrics -->\n" + table + "<!-- end -->\n")
 	})
-	if blocks < 2 {
-		t.Errorf("%d checked blocks in README.md", blocks)
+	if blocks < least {
+		t.Errorf("%d checked blocks in %s", blocks, page)
 	}
 	if *update && !bytes.Equal(fresh, text) {
-		if err := os.WriteFile("README.md", fresh, 0o644); err != nil {
+		if err := os.WriteFile(page, fresh, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -68,7 +75,7 @@ func run(t *testing.T, program, command string) string {
 	t.Helper()
 	words := strings.Fields(command)
 	if words[0] != "collapsar" {
-		t.Fatalf("README.md: not a command of ours: %s", command)
+		t.Fatalf("not a command of ours: %s", command)
 	}
 	for i := range words {
 		words[i] = strings.ReplaceAll(words[i], "'", "")
@@ -88,12 +95,12 @@ func run(t *testing.T, program, command string) string {
 }
 
 // compare allows a number to differ in its last printed digit, by rounding on another processor.
-func compare(t *testing.T, readme, program string) {
+func compare(t *testing.T, page, says, program string) {
 	t.Helper()
 	if *update {
 		return
 	}
-	want, got := strings.Split(readme, "\n"), strings.Split(program, "\n")
+	want, got := strings.Split(says, "\n"), strings.Split(program, "\n")
 	for i := range max(len(want), len(got)) {
 		var w, g string
 		if i < len(want) {
@@ -103,7 +110,7 @@ func compare(t *testing.T, readme, program string) {
 			g = got[i]
 		}
 		if !same(strings.Fields(w), strings.Fields(g)) {
-			t.Errorf("README.md says\n\t%s\nthe program prints\n\t%s\n(go test . -update writes it)", w, g)
+			t.Errorf("%s says\n\t%s\nthe program prints\n\t%s\n(go test . -update writes it)", page, w, g)
 			return
 		}
 	}

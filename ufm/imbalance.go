@@ -132,8 +132,11 @@ func layerPeeledImbalanced(ctx context.Context, p *params, o Options) (*Report, 
 	r.Certificate.Add("global", worst <= certified)
 	r.Certificate.Add("gap", worst)
 	r.Words = minorityWords(ka, kb, ew*eh, r0, r1)
+	if worst <= certified {
+		r.Words = append(r.Words, fmt.Sprintf("Global optima, proved by duality: at no ratio is anything lower by more than %.1g.", roundUp(worst)))
+	}
 	if solved != nil {
-		r.Words = append(r.Words, fmt.Sprintf("Every search ends within %.1g of its closed form.", max(off, 1e-15)))
+		r.Words = append(r.Words, fmt.Sprintf("Every search ends within %.1g of its closed form.", roundUp(off)))
 	}
 	return r, nil
 }
@@ -192,6 +195,9 @@ func layerPeeledGroups(ctx context.Context, p *params, o Options) (*Report, erro
 	r.Words = []string{fmt.Sprintf("Classes of n samples have identical classifiers iff n/N is at most the multiplier of the energies: here up to %.6g samples.", found.mu*s.n)}
 	return r, nil
 }
+
+// roundUp is the next power of ten, from 1e-12 on: more digits of a rounding error say nothing.
+func roundUp(v float64) float64 { return math.Pow(10, math.Ceil(math.Log10(max(v, 1e-12)))) }
 
 // certified is the duality gap up to which an optimum counts as proved: the rounding of a sum over the classes.
 const certified = 1e-7
