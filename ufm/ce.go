@@ -97,7 +97,7 @@ func ceDecay(ctx context.Context, p *params, o Options) (*Report, error) {
 }
 
 // ceTangent is the bound f >= -rho/((1+c1)(K-1)) sqrt(lambda_W/(n lambda_H)) + c2 + lambda_W rho, rho = |W|^2, at the c1
-// that makes it an equality at the optimum (Zhu et al. 2021, Lemma B.5).
+// that makes it an equality at the optimum (Zhu et al. 2021, tangent of the cross-entropy).
 func ceTangent(_ context.Context, p *params, _ Options) (*Report, error) {
 	K, n := p.classes("K"), p.count("n")
 	lambda := decays{W: p.positive("lambda_W"), H: p.positive("lambda_H")}
@@ -110,7 +110,7 @@ func ceTangent(_ context.Context, p *params, _ Options) (*Report, error) {
 	c2 := math.Log((1+c1)*(c.K-1))/(1+c1) + c1/(1+c1)*math.Log1p(1/c1)
 	bound := -rho/((1+c1)*(c.K-1))*math.Sqrt(lambda.W/(c.n*lambda.H)) + c2 + lambda.W*rho
 	return &Report{NotSolved: "nothing_to_solve", ClosedForm: Fields{{"value", bound}, {"rho", rho}, {"c1", c1}, {"c2", c2}, {"optimum", c.value()},
-		{"theorem", "Zhu et al. 2021, Lemma B.5"}, {"proved", true}},
+		{"theorem", "Zhu et al. 2021, tangent of the cross-entropy"}, {"proved", true}},
 		Words: []string{"The tangent to the loss touches it at the optimum: bound and optimum agree."}}, nil
 }
 

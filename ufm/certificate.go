@@ -139,7 +139,7 @@ func saddleTwoPairs(ctx context.Context, p *params, _ Options) (*Report, error) 
 		return nil, err
 	}
 	r := &Report{ClosedForm: Fields{{"value", math.Ln2 - math.Log1p(-2*c.Lambda) + 2*c.Lambda*gap}, {"between_pair_gap", gap}, {"global_value", c.value()},
-		{"theorem", "Zhu et al. 2021, Theorem 3.2; saddle derived here"}, {"proved", true}},
+		{"theorem", "strict saddle as in Zhu et al. 2021; derived here"}, {"proved", true}},
 		Words: []string{"The classes are merged in two pairs."}}
 	return r, r.explain(ctx, balanced(Loss{Kind: CrossEntropy}, K, n, d, lambda), at)
 }
@@ -168,7 +168,7 @@ func saddleZero(ctx context.Context, p *params, _ Options) (*Report, error) {
 	if trivial {
 		return nil, fmt.Errorf("lambda_W and lambda_H: so strong that zero is the optimum, not a saddle")
 	}
-	r := &Report{ClosedForm: Fields{{"value", value}, {"theorem", "Zhu et al. 2021, Theorem 3.2"}, {"proved", true}}, Words: []string{"W and H are zero."}}
+	r := &Report{ClosedForm: Fields{{"value", value}, {"theorem", "Zhu et al. 2021, strict saddles"}, {"proved", true}}, Words: []string{"W and H are zero."}}
 	if loss == CrossEntropy && d >= K-1 || loss == SquaredError && d >= K {
 		r.ClosedForm.Add("global_value", global)
 	}
@@ -202,7 +202,7 @@ func saddlePartialRank(ctx context.Context, p *params, _ Options) (*Report, erro
 	}
 	rest := float64(K - learned)
 	r := &Report{ClosedForm: Fields{{"value", (float64(learned)*m.price(m.s) + rest/2) / m.K}, {"global_value", m.value()},
-		{"theorem", "saddle derived here, after Zhu et al. 2021, Theorem 3.2"}, {"proved", true}},
+		{"theorem", "strict saddle as in Zhu et al. 2021; derived here"}, {"proved", true}},
 		Words: []string{fmt.Sprintf("%d of %d classes are learned, the others are zero.", learned, K)}}
 	return r, r.explain(ctx, balanced(Loss{Kind: SquaredError}, K, n, d, lambda), at)
 }

@@ -88,6 +88,8 @@ func (o *objective) certify(at Point) (*Certificate, error) {
 	switch {
 	case c.Global:
 		c.Words = fmt.Sprintf("Global optimum, proved by duality: nothing is lower by more than %.0e.", max(c.Gap, 1e-12*max(1, math.Abs(value))))
+	case math.IsNaN(c.LowerBound) && c.Kind == "convex":
+		c.Words = "With the classifier fixed the problem is convex in the features: where it is stationary it is optimal."
 	case math.IsNaN(c.LowerBound):
 		c.Words = "No bound is known: nothing supports the point but the best of the searches."
 	case p.NonNegative:
@@ -248,6 +250,9 @@ func (o *objective) certifyConvex(c *Certificate) error {
 	p := &o.p
 	c.Kind = "convex"
 	if p.H.Kind == SphereKind || p.NonNegative || o.b != nil {
+		if p.H.Kind == SphereKind || p.NonNegative { // points off the edge of the set, or a search that is not convex
+			c.Kind = "none"
+		}
 		return nil
 	}
 	d, gap := p.Dim, 0.0

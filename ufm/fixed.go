@@ -131,7 +131,7 @@ func dotRegressionBall(ctx context.Context, p *params, o Options) (*Report, erro
 		return nil, err
 	}
 	model.H = Ball(eh)
-	r := &Report{ClosedForm: Fields{{"value", 0.0}, {"h_over_w", math.Sqrt(eh / ew)}, {"theorem", "Yang et al. 2022, Theorem 1"}, {"proved", true}},
+	r := &Report{ClosedForm: Fields{{"value", 0.0}, {"h_over_w", math.Sqrt(eh / ew)}, {"theorem", "Yang et al. 2022"}, {"proved", true}},
 		Words: []string{"Every feature lies along the row of its class, at the edge of the ball, whatever the counts: no minority collapse."}}
 	return r, r.searchInto(ctx, model, o)
 }

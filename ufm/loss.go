@@ -182,7 +182,7 @@ func crossEntropy(alpha float64) func(r sampleRow, z, dz, g, dg, p []float64) fl
 	}
 }
 
-// pickAllLabel is the sum of the cross-entropies of all labels of a sample (Li et al. 2023, eq. 3).
+// pickAllLabel is the sum of the cross-entropies of all labels of a sample (Li et al. 2023).
 func pickAllLabel(r sampleRow, z, dz, g, dg, p []float64) float64 {
 	m := float64(len(r.set))
 	v := m * softmax(p, z)
@@ -246,7 +246,7 @@ func focal(gamma float64) func(r sampleRow, z, dz, g, dg, p []float64) float64 {
 	}
 }
 
-// dotRegression looks at the logit of the own class only (Yang et al. 2022, eq. 11).
+// dotRegression looks at the logit of the own class only (Yang et al. 2022).
 func dotRegression(target float64) func(r sampleRow, z, dz, g, dg, p []float64) float64 {
 	return func(r sampleRow, z, dz, g, dg, _ []float64) float64 {
 		off := z[r.class] - target

@@ -139,7 +139,7 @@ func pickAllLabelDecay(ctx context.Context, p *params, o Options) (*Report, erro
 		nuclear := (k - 1) * R
 		r.ClosedForm = Fields{{"value", loss + l0*nuclear}, {"data_loss", loss}, {"trivial", T == 0}, {"N", samples}, {"T", T}, {"gaps", gaps}, {"ratio_to_m1", ratios},
 			{"nuclear_norm", nuclear}, {"trivial_threshold_sqrt_lWlH", threshold}, {"W_fro2", math.Sqrt(lambda.H/lambda.W) * nuclear},
-			{"theorem", "Li et al. 2023, Theorem 1 (tag-wise average); gaps and threshold derived here"}, {"proved", true}}
+			{"theorem", "Li et al. 2023 (tag-wise average); gaps and threshold derived here"}, {"proved", true}}
 		if T > 0 {
 			r.Words = []string{"The classifier is one simplex whatever the numbers of labels; the feature of a set of labels is a shortened sum of those of its labels."}
 		} else {

@@ -67,7 +67,7 @@ type Regulariser struct {
 }
 
 // RegulariserKind names a regulariser. The rows of W are classes; a row of H is a sample, and its energy is averaged within
-// its class first (Fang et al. 2021, eq. 5).
+// its class first (Fang et al. 2021).
 type RegulariserKind string
 
 const (

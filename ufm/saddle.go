@@ -10,8 +10,8 @@ import (
 	"github.com/collapsar/collapsar/internal/optimize"
 )
 
-// Saddle is the way out of a critical point of a convex loss with decays that is not global (Zhu et al. 2021, proof of Theorem
-// 3.2): with u, v the leading singular vectors of the gradient G in the logits and a unit vector a that W maps to zero, the objective
+// Saddle is the way out of a critical point of a convex loss with decays that is not global (Zhu et al. 2021, strict
+// saddle property): with u, v the leading singular vectors of the gradient G in the logits and a unit vector a that W maps to zero, the objective
 // falls along (u a^T, -v a^T), with curvature -2 (|G|_2 - sqrt(lambda_W lambda_H)).
 type Saddle struct {
 	Value        float64

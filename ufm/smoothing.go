@@ -34,7 +34,7 @@ func labelSmoothing(ctx context.Context, p *params, o Options) (*Report, error) 
 		c := newCEBalanced(K, n, alpha, lambda)
 		w, h := c.norms()
 		r.ClosedForm = Fields{{"value", c.value()}, {"data_loss", c.dataLoss()}, {"trivial", c.trivial()}, {"Lambda", c.Lambda}, {"gap", c.gap},
-			{"W_fro2", w}, {"H_fro2", h}, {"theorem", "Zhou et al. 2022, Theorem 3.1; gap derived here"}, {"proved", true}}
+			{"W_fro2", w}, {"H_fro2", h}, {"theorem", "Zhou et al. 2022; gap derived here"}, {"proved", true}}
 		r.Words = c.words(lambda.Bias)
 	} else if !o.Numeric {
 		return nil, tooFewDimensions(K, d)

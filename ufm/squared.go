@@ -145,7 +145,7 @@ func mseImbalanced(ctx context.Context, p *params, o Options) (*Report, error) {
 			}
 		}
 		r.ClosedForm = Fields{{"value", value}, {"s", s}, {"w_row_norm", rows}, {"vanishing_count", n * n * lambda.W * lambda.H},
-			{"theorem", "Dang et al. 2023, Theorem 4.1 (general orthogonal frame); derived here"}, {"proved", true}}
+			{"theorem", "Dang et al. 2023 (general orthogonal frame); derived here"}, {"proved", true}}
 		r.Words = []string{fmt.Sprintf("Without a bias the classes do not see one another: orthogonal directions, longer for larger classes. Classes of at most %.4g samples are not learned: %d of %d.", n*n*lambda.W*lambda.H, gone, k)}
 	case lambda.Bias == FreeBias && d >= k-1 && k <= 1000:
 		// Labels centred over the samples have the class columns (e_c - pi) sqrt(n_c).
