@@ -151,7 +151,7 @@ func (s *sample) levelSums(l *layout, a int) *moments.LevelSums { return &s.pass
 // variability measures how far samples stray towards other classes, as a part of the distance.
 func (s *sample) variabilityLevel(l *layout, w *draw, f fourth) (v Level) {
 	k := l.k()
-	v.Null = finite(math.Sqrt((l.harmonic() - 1) / (2 * float64(s.d))))
+	v.Null = finite(s.variabilityNull(l))
 	share, worst, at, hidden := 0.0, math.Inf(-1), 0, false
 	inverse := 0.0 // mean of 1/clean
 	for a := range k {
@@ -247,6 +247,17 @@ func (s *sample) variabilityLevel(l *layout, w *draw, f fourth) (v Level) {
 	v.Value, v.Low, v.High, v.SE = finite(root*unroot(relative)), finite(root*math.Exp(-half)), finite(root*math.Exp(half)), finite(root*relative/2)
 	v.approximate = max(share, less/raw) > 0.2
 	return v
+}
+
+// variabilityNull is what noise alike in all directions shows when it is cut into classes at random, before any correction: the least
+// that chance can show.
+func (s *sample) variabilityNull(l *layout) float64 {
+	return math.Sqrt((l.harmonic() - 1) / (2 * float64(s.d)))
+}
+
+// dualityNull is the 1 % quantile of the distance of k random directions from the means.
+func dualityNull(k, d int) float64 {
+	return root(2 - 2*2.33/math.Sqrt(float64(k-1)*float64(d)))
 }
 
 // unroot takes away what a root is low by on average, for a square with a relative standard error: 1/8 of that error's square.
@@ -358,7 +369,7 @@ func root(v float64) float64 { return math.Sqrt(max(v, 0)) }
 func (s *sample) dualityLevel(l *layout, f fourth) (v Level) {
 	k, d := l.k(), s.d
 	v.Null = finite(math.Sqrt2)
-	v.NullLow = finite(root(2 - 2*2.33/math.Sqrt(float64(k-1)*float64(d))))
+	v.NullLow = finite(dualityNull(k, d))
 	w := make([]float64, 0, k*d)
 	for _, c := range l.used {
 		w = append(w, s.class.present.Row(c)...)

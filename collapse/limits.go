@@ -170,7 +170,7 @@ func (s *sample) shapes(values Values, l *layout, w *draw, f fourth) {
 	if !wanted {
 		return
 	}
-	times := min(128, max(24, 6400/k))
+	times := min(64, max(8, 6400/k))
 	drawn := make([][]float64, len(shapeMetrics)) // metrics x draws
 	for i := range drawn {
 		drawn[i] = make([]float64, times)
