@@ -87,7 +87,7 @@ func curesWithin(_ context.Context, p *params, _ Options) (*Report, error) {
 		}
 		rows = append(rows, row)
 	}
-	// Dot regression on the fixed simplex: h = sqrt(E_H/E_W) w for every class, whatever the sizes (Yang et al. 2022, Theorem 1).
+	// Dot regression on the fixed simplex: h = sqrt(E_H/E_W) w for every class, whatever the sizes (Yang et al. 2022).
 	gap := math.Sqrt(ew*eh) * k / (k - 1)
 	inside := func(classes int, v float64) float64 { // what exists between two classes of a size
 		if classes == 1 {
@@ -130,7 +130,7 @@ func curesWithDecay(_ context.Context, p *params, _ Options) (*Report, error) {
 
 func cureReport(rows []Fields, note string) *Report {
 	r := &Report{NotSolved: "nothing_to_solve"}
-	r.ClosedForm = Fields{{"rows", rows}, {"theorem", "KKT conditions of the nuclear-norm reduction; Yang et al. 2022, Theorem 1 (dot regression)"}, {"proved", true}}
+	r.ClosedForm = Fields{{"rows", rows}, {"theorem", "KKT conditions of the nuclear-norm reduction; Yang et al. 2022 (dot regression)"}, {"proved", true}}
 	best := rows[0]
 	for _, row := range rows {
 		if row.Number("balanced_loss") < best.Number("balanced_loss") {

@@ -374,7 +374,7 @@ func decayed(counts []int, d int, dec decays) Problem {
 	return Problem{Loss: Loss{Kind: CrossEntropy}, Counts: counts, Dim: d, W: Decay(dec.W), H: Decay(dec.H), Bias: dec.Bias, B: dec.B}
 }
 
-const groupTheorem = "nuclear-norm reduction (Srebro 2004; Haeffele, Vidal 2015) on the sizes; classes of n samples coincide iff n <= N^2 lambda_W lambda_H (in the spirit of Hong, Ling 2023)"
+const groupTheorem = "nuclear-norm reduction (Srebro 2004; Haeffele, Vidal 2015) on the sizes; classes of n samples coincide iff n <= N^2 lambda_W lambda_H, derived for this project (Hong, Ling 2023 have a threshold for two sizes)"
 
 func ceDecayImbalanced(ctx context.Context, p *params, o Options) (*Report, error) {
 	counts, d, dec := p.classCounts("counts"), p.count("d"), p.decays()

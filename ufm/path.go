@@ -23,7 +23,7 @@ var pathQuestions = []Question{
 //	F(W) = |X W^T - Y|^2/(2N) + lambda/2 |W|^2 = F(W_LS) + tr((W - W_LS) C (W - W_LS)^T)/2
 //	F(W_LS) = tr(W_LS (Sigma_W + lambda I) W_LS^T)/2 + |W_LS M^T - I|^2/(2K)
 //
-// with C = X^T X/N + lambda I, W_LS = M C^-1/K, M the K class means of x (Webb & Lowe 1990; Han et al. 2021, eq. 3 to 6).
+// with C = X^T X/N + lambda I, W_LS = M C^-1/K, M the K class means of x (Webb & Lowe 1990; Han et al. 2021).
 func centralPath(_ context.Context, p *params, _ Options) (*Report, error) {
 	k, n, d := p.classes("K"), p.count("n"), p.count("d")
 	lambda := p.positive("lambda_W")
@@ -114,7 +114,7 @@ func centralPath(_ context.Context, p *params, _ Options) (*Report, error) {
 		r.ClosedForm.Add("snr_singular_values", nil)
 		r.Words = append(r.Words, "The covariance within the classes is singular: the signal-to-noise matrix does not exist.")
 	}
-	r.ClosedForm.Add("theorem", "Webb, Lowe 1990; Han, Papyan, Donoho 2021, Theorem 1")
+	r.ClosedForm.Add("theorem", "Webb, Lowe 1990; Han, Papyan, Donoho 2021")
 	r.ClosedForm.Add("proved", true)
 	r.Words = append(r.Words, fmt.Sprintf("Of the loss %.6g, %.6g is the way to the least-squares classifier; of what that one has, %.6g is spread within the classes and %.6g misses of the class means.", total, perp, spread, misses))
 	return r, nil
@@ -171,7 +171,7 @@ func leastSquaresLoss(k int, omega []float64) float64 {
 
 // snrFlow follows d omega/dt = omega/(n (K + omega^2)^2), of which K^2 ln omega + K omega^2 + omega^4/4 = t/n + const is the
 // implicit solution: gradient flow of the features on the loss of the least-squares classifier, with the covariance within
-// classes kept at I (Han et al. 2021, section 4, with the constants of the loss here).
+// classes kept at I (Han et al. 2021, with the constants of the loss here).
 func snrFlow(ctx context.Context, p *params, o Options) (*Report, error) {
 	k, n := p.classes("K"), p.count("n")
 	start, t := p.positives("omega0"), p.nonNegative("t")

@@ -234,7 +234,7 @@ func supcon(ctx context.Context, p *params, o Options) (*Report, error) {
 	}
 	if d >= k-1 {
 		r.ClosedForm = Fields{{"value", value}, {"cos_between_means", -1 / float64(k-1)}, {"collapsed", batches.joined},
-			{"theorem", "Graf et al. 2021, Theorem 2 (batches that are symmetric in the classes, or balanced); Fang et al. 2021 (self included)"}, {"proved", true}}
+			{"theorem", "Graf et al. 2021 (batches that are symmetric in the classes, or balanced); Fang et al. 2021 (self included)"}, {"proved", true}}
 		r.Words = append(r.Words, fmt.Sprintf("Supervised contrastive loss %s: the classes are points, the corners of a simplex of radius %g.", batches.words, radius))
 		if !batches.joined {
 			r.Words = append(r.Words, "No batch meets another, so a class may sit at different corners in different batches: the same loss without collapse.")
