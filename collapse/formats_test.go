@@ -128,6 +128,7 @@ func TestFormats(t *testing.T) {
 				}
 			}
 			check("safetensors", write("all.safetensors", formattest.Safetensors(list(arrays, everything...)...)), features.Options{})
+			check("pt", write("all.pt", formattest.Torch(list(arrays, everything...)...)), features.Options{})
 			if dtype == array.BFloat16 { // numpy has no such type
 				continue
 			}
@@ -166,6 +167,24 @@ func TestFormats(t *testing.T) {
 				}
 				check("csv", write("rows.csv", []byte(text.String())), features.Options{WeightsFile: rest})
 			}
+		}
+	}
+}
+
+// TestParquetFormats: the same for the Parquet files of the fixtures, whose features are ((31 i + 17 j) mod 64)/8 - 4 and whose
+// labels are i mod 3.
+func TestParquetFormats(t *testing.T) {
+	d := &data{dim: 5, narrow: true}
+	for i := range 40 {
+		for j := range d.dim {
+			d.rows = append(d.rows, float64((31*i+17*j)%64)/8-4)
+		}
+		d.labels = append(d.labels, int64(i%3))
+	}
+	want := metricsJSON(t, d.measure(t, collapse.Options{}))
+	for _, name := range []string{"scalars_gzip_v2", "encodings_zstd", "lists"} {
+		if got := metricsOf(t, filepath.Join("../testdata/formats", name+".parquet"), features.Options{}, ""); got != want {
+			t.Errorf("%s: %s", name, firstDifference(got, want))
 		}
 	}
 }

@@ -177,6 +177,38 @@ func Safetensors(arrays ...Array) []byte {
 	}
 	return SafetensorsHeader(header+"}", data)
 }
+
+// Torch is arrays as torch.save writes a dict of contiguous tensors.
+func Torch(arrays ...Array) []byte {
+	storages := map[array.DType]string{
+		array.Bool: "Bool", array.Int8: "Char", array.Uint8: "Byte", array.Int16: "Short", array.Int32: "Int", array.Int64: "Long",
+		array.Float16: "Half", array.BFloat16: "BFloat16", array.Float32: "Float", array.Float64: "Double",
+	}
+	text := func(v string) string {
+		return "X" + string(binary.LittleEndian.AppendUint32(nil, uint32(len(v)))) + v
+	}
+	number := func(n int) string { return "J" + string(binary.LittleEndian.AppendUint32(nil, uint32(n))) }
+	var entries []Entry
+	pickle := "\x80\x02}("
+	for i, a := range arrays {
+		n := 1
+		for _, length := range a.Shape {
+			n *= length
+		}
+		shape, stride, step := "", "", n
+		for _, length := range a.Shape {
+			step /= length
+			shape, stride = shape+number(length), stride+number(step)
+		}
+		key := fmt.Sprint(i)
+		pickle += text(a.Name) + "ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") + "ctorch\n" + storages[a.DType] + "Storage\n" +
+			text(key) + text("cpu") + number(n) + "tQ" + number(0) + "(" + shape + "t(" + stride + "t\x89ccollections\nOrderedDict\n)RtR"
+		entries = append(entries, Entry{Name: "archive/data/" + key, Data: Encode(a.DType, binary.LittleEndian, a.Values)})
+	}
+	entries = append([]Entry{{Name: "archive/data.pkl", Data: []byte(pickle + "u.")}}, entries...)
+	return Zip(append(entries, Entry{Name: "archive/version", Data: []byte("3\n")})...)
+}
+
 func crc(b []byte) uint32 { return crc32.ChecksumIEEE(b) }
 
 func deflate(b []byte) []byte {
