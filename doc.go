@@ -17,8 +17,9 @@
 //	nc1 ...    every metric: formula, source, value at collapse          collapse.Metrics, one entry each
 //	           levels of collapse and the verdict on them                collapse.Verdict
 //	simplex, orthoplex, cube: what the means may become                  geometry.Polytope
+//	lambda_W   decays, energies, temperatures of free features           ufm.Problem
 //
-// The layers import one another downwards only: cmd/collapsar, collapse, moments, geometry, features,
+// The layers import one another downwards only: cmd/collapsar, ufm, collapse, moments, geometry, features,
 // and below them the internal packages: kernel (matrix products and row loops, in assembly where the
 // processor has it), linalg (eigenvalues and singular values of small matrices), parallel (the one worker
 // pool), array (what the file formats share).

@@ -87,7 +87,7 @@ func (o *objective) certify(at Point) (*Certificate, error) {
 	c.Global = c.Gap <= tightGap*max(1, math.Abs(value))
 	switch {
 	case c.Global:
-		c.Words = fmt.Sprintf("Global optimum, proved by duality: nothing is lower by more than %.0e.", max(c.Gap, 1e-12*max(1, math.Abs(value))))
+		c.Words = fmt.Sprintf("Global optimum, proved by duality: nothing is lower by more than %.0e.", max(c.Gap, 1e-9*max(1, math.Abs(value))))
 	case math.IsNaN(c.LowerBound) && c.Kind == "convex":
 		c.Words = "With the classifier fixed the problem is convex in the features: where it is stationary it is optimal."
 	case math.IsNaN(c.LowerBound):

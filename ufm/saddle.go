@@ -155,8 +155,12 @@ func (s *Saddle) words() []string {
 	case s.Escapes > 2:
 		others = fmt.Sprintf(" and leaves %d more saddles like it", s.Escapes-1)
 	}
+	gradient := "below 1e-10"
+	if s.GradientNorm >= 1e-10 {
+		gradient = fmt.Sprintf("%.1e", s.GradientNorm)
+	}
 	return []string{
-		fmt.Sprintf("The point is critical (gradient %.1e) and not global: the gradient in the logits has the spectral norm %.6g, above %.6g.", s.GradientNorm, s.SpectralNorm, s.Threshold),
+		fmt.Sprintf("The point is critical (gradient %s) and not global: the gradient in the logits has the spectral norm %.6g, above %.6g.", gradient, s.SpectralNorm, s.Threshold),
 		fmt.Sprintf("Along its leading singular vectors, in a dimension that W does not use, the curvature is %.6g by formula and %.6g by evaluation.", s.Curvature, s.Measured),
 		fmt.Sprintf("A descent that sets out that way%s ends at %.10g (%s).", others, s.Escape.Value, s.Escape.Status),
 	}

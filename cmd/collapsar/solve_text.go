@@ -139,9 +139,6 @@ func searchText(p *page, r *ufm.Report) {
 	if r.Solved != nil {
 		if status, ok := r.Solved.Get("status"); ok {
 			s := fmt.Sprint(status)
-			if n, there := r.Solved.Get("iterations"); there {
-				s += fmt.Sprintf(" after %v steps", n)
-			}
 			if g := r.Solved.Number("gradient_norm"); !math.IsNaN(g) {
 				s += ", gradient " + tiny(g, 1e-10)
 			}
