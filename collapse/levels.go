@@ -242,9 +242,10 @@ func (s *sample) variabilityLevel(l *layout, w *draw, f fourth) (v Level) {
 		return v
 	}
 	root := math.Sqrt(square)
-	relative := se / square
-	half := z * relative / 2
-	v.Value, v.Low, v.High, v.SE = finite(root*unroot(relative)), finite(root*math.Exp(-half)), finite(root*math.Exp(half)), finite(root*relative/2)
+	half := z * se / square / 2
+	scarce := 1 + 2/l.harmonic() // variances of few squares against their mean are low by this, for normal noise
+	v.Value = finite(root * unroot(math.Sqrt(linear.sum*scarce)/float64(k)/square))
+	v.Low, v.High, v.SE = finite(root*math.Exp(-half)), finite(root*math.Exp(half)), finite(root*se/square/2)
 	v.approximate = max(share, less/raw) > 0.2
 	return v
 }
