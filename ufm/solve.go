@@ -30,8 +30,8 @@ type SolveOptions struct {
 	AllSamples bool
 }
 
-// Methods of SolveOptions.
-var Methods = []string{"auto", "lbfgs", "trust-region", "descent", "spheres"}
+// Methods lists those of SolveOptions.
+func Methods() []string { return []string{"auto", "lbfgs", "trust-region", "descent", "spheres"} }
 
 // Solution is the best point that was found.
 type Solution struct {
@@ -86,8 +86,8 @@ func (p Problem) Solve(ctx context.Context, o SolveOptions) (*Solution, error) {
 	if o.Method == "" {
 		o.Method = "auto"
 	}
-	if !slices.Contains(Methods, o.Method) {
-		return nil, fmt.Errorf("method: %q, wanted %s%s", o.Method, alternatives(Methods), suggest.Hint(o.Method, Methods))
+	if methods := Methods(); !slices.Contains(methods, o.Method) {
+		return nil, fmt.Errorf("method: %q, wanted %s%s", o.Method, alternatives(methods), suggest.Hint(o.Method, methods))
 	}
 	collapsed := !o.AllSamples && p.collapses() && p.samples()*float64(p.Dim) > allSamples
 	first, err := newObjective(p, collapsed)

@@ -136,7 +136,7 @@ func TestLowerBound(t *testing.T) {
 func TestMethods(t *testing.T) {
 	p := known()["cross-entropy, decayed"]
 	ball := known()["spheres"]
-	for _, method := range Methods {
+	for _, method := range Methods() {
 		q := p
 		if method == "spheres" {
 			q = ball

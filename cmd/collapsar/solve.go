@@ -85,7 +85,7 @@ or a file: JSON or YAML, {"problem": NAME, "params": {...}}.`,
 	f.SortFlags = false
 	f.StringVar(&specFile, "spec", "", "`file` with the problem and its parameters, JSON or YAML")
 	given.add(cmd)
-	f.Var(oneOf{&o.Method, append(slices.Clone(ufm.Methods), "none")}, "method", "of the search; none leaves it out")
+	f.Var(oneOf{&o.Method, append(ufm.Methods(), "none")}, "method", "of the search; none leaves it out")
 	f.IntVar(&o.Seeds, "seeds", 5, "random starts of the search")
 	f.Uint64Var(&o.Seed, "seed", 0, "number of the first start")
 	f.BoolVar(&o.Numeric, "numeric", false, "search where theory has no answer, and however large the problem is")
@@ -94,7 +94,7 @@ or a file: JSON or YAML, {"problem": NAME, "params": {...}}.`,
 	f.IntVar(&pathSteps, "path-steps", pathSteps, "iterations of that search at most")
 	cmd.MarkFlagFilename("spec")
 	cmd.MarkFlagDirname("path")
-	complete(cmd, "method", append(slices.Clone(ufm.Methods), "none")...)
+	complete(cmd, "method", append(ufm.Methods(), "none")...)
 	return cmd
 }
 
