@@ -6,11 +6,10 @@ import (
 	"maps"
 	"strings"
 	"testing"
-	"time"
 )
 
 // What is missing, unknown, of the wrong kind or size is refused by name, or answered; nothing panics, hangs, or takes memory
-// for it. Each problem is tried at one of its reference cases.
+// for it (which the limits of the test run would show). Each problem is tried at one of its reference cases.
 func TestRefusals(t *testing.T) {
 	ctx := context.Background()
 	seen := map[string]bool{}
@@ -23,11 +22,7 @@ func TestRefusals(t *testing.T) {
 			c.Params["starts"] = starts[:2]
 		}
 		ask := func(params map[string]any) error {
-			begun := time.Now()
 			_, err := Answer(ctx, Spec{c.Problem, params}, Options{Method: methodNone})
-			if took := time.Since(begun); took > 30*time.Second {
-				t.Errorf("%s: %v took %v", c.Problem, params, took)
-			}
 			return err
 		}
 		for name := range c.Params {
