@@ -83,7 +83,7 @@ func (f *FlowPath) fields() Fields {
 }
 
 // precise are the options for references: 1e-6 and better at the end of a flow.
-var precise = ode.Options{Rel: 1e-10, Abs: 1e-13, MaxSteps: 50_000}
+var precise = ode.Options{Rel: 1e-10, Abs: 1e-13, MaxSteps: 20_000}
 
 // imbalance returns W^T W - H^T H, d x d.
 func imbalance(d int, w, h []float64) []float64 {
@@ -481,7 +481,7 @@ func ceMargin(ctx context.Context, p *params, _ Options) (*Report, error) {
 	conserved := imbalance(d, w, h)
 	r := &Report{Solved: Fields{{"max_margin", 1 / (2 * float64(k-1) * math.Sqrt(float64(n)))}}}
 	var rows []Fields
-	s, err := ode.Start(f.derivative, 0, x, ode.Options{MaxSteps: 50_000})
+	s, err := ode.Start(f.derivative, 0, x, ode.Options{MaxSteps: 20_000})
 	status := optimize.Converged
 	for err == nil && len(rows) < len(levels) {
 		if err = ctx.Err(); err != nil {
