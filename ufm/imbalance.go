@@ -484,14 +484,15 @@ func ceDecayImbalancedGroups(ctx context.Context, p *params, o Options) (*Report
 	}
 	s := bySize(counts)
 	var rows []Fields
+	all := Fields{{"status", "converged"}, {"seeds", 0}, {"iterations", 0}, {"gradient_norm", 0.0}} // of the hardest row
 	for _, pair := range pairs {
-		dec := decays{W: pair[0], H: pair[1]}
-		row := Fields{{"lambda_W", dec.W}, {"lambda_H", dec.H}}
+		row := Fields{{"lambda_W", pair[0]}, {"lambda_H", pair[1]}}
+		slopes := Fields{}
 		for _, rule := range []struct {
 			suffix string
 			bias   Bias
 		}{{"", NoBias}, {"_free_bias", FreeBias}} {
-			dec.Bias = rule.bias
+			dec := decays{W: pair[0], H: pair[1], Bias: rule.bias}
 			var found Fields
 			var err error
 			if narrow {
@@ -502,18 +503,26 @@ func ceDecayImbalancedGroups(ctx context.Context, p *params, o Options) (*Report
 			if err != nil {
 				return nil, err
 			}
-			for _, f := range found {
-				row.Add(f.Name+rule.suffix, f.Value)
+			get := func(name string) any { v, _ := found.Get(name); return v }
+			row.Add("value"+rule.suffix, get("value"))
+			slopes.Add("seeds_at_best"+rule.suffix, get("seeds_at_best"))
+			slopes.Add("spectral_norm"+rule.suffix, get("spectral_norm"))
+			if all[0].Value == "converged" {
+				all[0].Value = get("status")
 			}
+			all[1].Value = get("seeds")
+			all[2].Value = int(max(all.Number("iterations"), found.Number("iterations")))
+			all[3].Value = max(all.Number("gradient_norm"), found.Number("gradient_norm"))
 		}
 		row.Add("collapsed_groups", nil)
 		if !narrow {
+			dec := decays{W: pair[0], H: pair[1]}
 			row[len(row)-1].Value = s.together(counts, dec)
 			row.Add("collapse_count", s.collapseCount(dec))
 		}
-		rows = append(rows, row)
+		rows = append(rows, append(row, slopes...))
 	}
-	return &Report{Solved: Fields{{"rows", rows}}}, nil
+	return &Report{Solved: append(all, Field{"rows", rows})}, nil
 }
 
 // search finds the optimum in the coordinates of the sizes.
@@ -526,10 +535,11 @@ func (s *sizes) search(ctx context.Context, d decays, o Options) (Fields, error)
 	return found.fields().with(Field{"spectral_norm", slope}), err
 }
 
+// searchWhole finds it where the sizes do not suffice.
 func searchWhole(ctx context.Context, p Problem, o Options) (Fields, error) {
 	found, why, err := search(ctx, p, o)
 	if err != nil || found == nil {
-		return Fields{{"value", nil}, {"status", why}}, err
+		return Fields{{"status", why}}, err
 	}
 	return found.fields(), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"strings"
 	"testing"
 )
@@ -95,6 +96,18 @@ func TestTooFewDimensions(t *testing.T) {
 	}
 	if r.ClosedForm != nil || r.Solved == nil {
 		t.Errorf("closed form %v, solved %v", r.ClosedForm, r.Solved)
+	}
+	groups := Spec{"ce_decay_imbalanced_groups", map[string]any{"counts": []any{9, 9, 4, 4, 4}, "d": 2, "decays": []any{[]any{0.005, 0.005}}}}
+	if _, err := Answer(context.Background(), groups, Options{}); err == nil {
+		t.Error("too few dimensions were taken")
+	}
+	several, err := Answer(context.Background(), groups, Options{Numeric: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, _ := several.Solved.Get("rows")
+	if row := rows.([]Fields)[0]; math.Abs(row.Number("value")-r.Solved.Number("value")) > 1e-8 {
+		t.Errorf("%v, want the value %g", row, r.Solved.Number("value"))
 	}
 	spec.Params["d"] = 4
 	wide, err := Answer(context.Background(), spec, Options{})

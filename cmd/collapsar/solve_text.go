@@ -241,7 +241,8 @@ func rowsText(p *page, rows []ufm.Fields) {
 	if len(hidden) > 0 {
 		p.wrapped(dim, 2, "not shown for want of width: "+strings.Join(names[len(names)-len(hidden):], ", "))
 	}
-	if len(rows) < 2 {
+	// lines say something along a number that runs, not from word to word or count to count
+	if _, runs := rows[0][0].Value.(float64); !runs || len(rows) < 3 {
 		return
 	}
 	p.WriteByte('\n')
