@@ -7,7 +7,7 @@ import "unsafe"
 var (
 	set32 = [3]*set[float32]{
 		levelGo:     goSet[float32](512),
-		levelAVX2:   {mr: 6, lanes: 8, widest: 2, kc: 704, whole: 1024, tile: tile32AVX2, packRows: packRows64[float32], transpose: transpose32},
+		levelAVX2:   {mr: 6, lanes: 8, widest: 2, kc: 512, whole: 1024, tile: tile32AVX2, packRows: packRows64[float32], transpose: transpose32},
 		levelAVX512: {mr: 8, lanes: 16, widest: 3, kc: 512, whole: 1024, masks: true, tile: tile32AVX512, packRows: packRows128[float32], transpose: transpose32},
 	}
 	set64 = [3]*set[float64]{
