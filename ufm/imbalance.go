@@ -484,7 +484,7 @@ func ceDecayImbalancedGroups(ctx context.Context, p *params, o Options) (*Report
 	}
 	s := bySize(counts)
 	var rows []Fields
-	all := Fields{{"status", "converged"}, {"seeds", 0}, {"iterations", 0}, {"gradient_norm", 0.0}} // of the hardest row
+	all := Fields{{"status", "converged"}, {"seeds", 0}, {"seeds_at_best", nil}, {"iterations", 0}, {"gradient_norm", 0.0}} // of the hardest row
 	for _, pair := range pairs {
 		row := Fields{{"lambda_W", pair[0]}, {"lambda_H", pair[1]}}
 		slopes := Fields{}
@@ -511,8 +511,11 @@ func ceDecayImbalancedGroups(ctx context.Context, p *params, o Options) (*Report
 				all[0].Value = get("status")
 			}
 			all[1].Value = get("seeds")
-			all[2].Value = int(max(all.Number("iterations"), found.Number("iterations")))
-			all[3].Value = max(all.Number("gradient_norm"), found.Number("gradient_norm"))
+			if reached := found.Number("seeds_at_best"); !(reached >= all.Number("seeds_at_best")) {
+				all[2].Value = get("seeds_at_best")
+			}
+			all[3].Value = int(max(all.Number("iterations"), found.Number("iterations")))
+			all[4].Value = max(all.Number("gradient_norm"), found.Number("gradient_norm"))
 		}
 		row.Add("collapsed_groups", nil)
 		if !narrow {
