@@ -41,13 +41,32 @@ func (p Problem) Certify(at Point) (*Certificate, error) {
 
 // objectiveFor is the objective of all samples, or of class means where a point has K rows of features.
 func (p *Problem) objectiveFor(at Point) (*objective, error) {
-	for _, collapsed := range []bool{true, false} {
-		rows := len(p.rows(collapsed))
-		if len(at.H) == rows*p.Dim {
-			return newObjective(*p, collapsed)
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	collapsed := float64(len(at.H)) != p.samples()*float64(p.Dim)
+	o, err := newObjective(*p, collapsed)
+	if err != nil {
+		return nil, err
+	}
+	if len(at.H) != len(o.h.v) {
+		return nil, fmt.Errorf("H: %d numbers, wanted %d for each sample, or for each class", len(at.H), p.Dim)
+	}
+	if o.w != nil && len(at.W) != len(o.w.v) {
+		return nil, fmt.Errorf("W: %d numbers, wanted %d x %d", len(at.W), o.w.rows, o.w.cols)
+	}
+	if len(at.Layers) != len(o.layers) {
+		return nil, fmt.Errorf("layers: %d, wanted %d", len(at.Layers), len(o.layers))
+	}
+	for i, f := range o.layers {
+		if len(at.Layers[i]) != len(f.v) {
+			return nil, fmt.Errorf("layers[%d]: %d numbers, wanted %d x %d", i, len(at.Layers[i]), f.rows, f.cols)
 		}
 	}
-	return nil, fmt.Errorf("H: %d numbers, wanted %d for each sample, or for each class", len(at.H), p.Dim)
+	if o.b != nil && len(at.B) != o.k {
+		return nil, fmt.Errorf("b: %d numbers, wanted %d", len(at.B), o.k)
+	}
+	return o, nil
 }
 
 func (o *objective) certify(at Point) (*Certificate, error) {

@@ -22,6 +22,9 @@ type Step struct {
 // momentum 0.9 and a rate that it finds. Features are those of all samples. Leaving the loop ends the search. The error
 // is that of Solve.
 func (p Problem) Descend(ctx context.Context, o SolveOptions) (iter.Seq[Step], error) {
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
 	if err := p.bounded(); err != nil {
 		return nil, err
 	}

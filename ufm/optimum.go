@@ -31,7 +31,7 @@ func (p Problem) Optimum() (*Optimum, error) {
 	if !ok {
 		return nil, ErrNoTheory
 	}
-	r, err := answer(context.Background(), theoryQuestions(), spec, Options{Method: "none"})
+	r, err := answer(context.Background(), theoryQuestions(), spec, Options{Method: methodNone})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoTheory, err)
 	}

@@ -136,6 +136,18 @@ func (p *Problem) Check() error {
 			return fmt.Errorf("counts[%d]: %d, wanted at least 1", i, n)
 		}
 	}
+	rows := float64(len(p.Counts))
+	if p.Loss.Kind == PickAllLabel {
+		if len(p.Counts) > 0 {
+			return fmt.Errorf("counts: with several labels a sample, Loss.Sets has them")
+		}
+		for m, n := range p.Loss.Sets {
+			if m < 1 || m > p.Loss.Classes || n < 1 {
+				return fmt.Errorf("sets: %d samples for each set of %d labels, wanted at least 1, and from 1 to %d labels", n, m, p.Loss.Classes)
+			}
+			rows += math.Exp(lchoose(p.Loss.Classes, m))
+		}
+	}
 	widest := p.Dim
 	for i, l := range p.Layers {
 		if l.Width < 1 || !(l.Decay >= 0) || math.IsInf(l.Decay, 0) {
@@ -143,7 +155,6 @@ func (p *Problem) Check() error {
 		}
 		widest = max(widest, l.Width)
 	}
-	rows := float64(p.classes())
 	if !p.collapses() {
 		rows = max(rows, p.samples())
 	}

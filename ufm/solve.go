@@ -77,10 +77,13 @@ const allSamples = 20_000
 // Solve searches the minimum of a problem from several random starts. An error says what keeps the problem from having a
 // minimum, or is the context's; a search that does not converge is no error, see Solution.Status.
 func (p Problem) Solve(ctx context.Context, o SolveOptions) (*Solution, error) {
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
 	if err := p.bounded(); err != nil {
 		return nil, err
 	}
-	if o.Seeds == 0 {
+	if o.Seeds <= 0 {
 		o.Seeds = 5
 	}
 	if o.Method == "" {
@@ -88,6 +91,9 @@ func (p Problem) Solve(ctx context.Context, o SolveOptions) (*Solution, error) {
 	}
 	if methods := Methods(); !slices.Contains(methods, o.Method) {
 		return nil, fmt.Errorf("method: %q, wanted %s%s", o.Method, alternatives(methods), suggest.Hint(o.Method, methods))
+	}
+	if !(o.Momentum >= 0 && o.Momentum < 1) || !(o.Rate >= 0) || !(o.Gradient >= 0) || o.Iterations < 0 {
+		return nil, fmt.Errorf("momentum %v, rate %v, gradient %v, iterations %d: wanted at least 0, and momentum below 1", o.Momentum, o.Rate, o.Gradient, o.Iterations)
 	}
 	collapsed := !o.AllSamples && p.collapses() && p.samples()*float64(p.Dim) > allSamples
 	first, err := newObjective(p, collapsed)
@@ -236,7 +242,7 @@ func (p *Problem) bounded() error {
 
 // search solves a problem for a report. Where it does not, why says so.
 func search(ctx context.Context, p Problem, o Options) (found *Solution, why string, err error) {
-	if o.Method == "none" {
+	if o.Method == methodNone {
 		return nil, "not_requested", nil
 	}
 	const many = 400_000 // variables that are searched without being asked to

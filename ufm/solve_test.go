@@ -346,3 +346,34 @@ func TestNoTheory(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestBadPoints: a point of another shape, or options out of range, are refused.
+func TestBadPoints(t *testing.T) {
+	p := Problem{Loss: Loss{Kind: CrossEntropy}, Counts: []int{2, 3}, Dim: 2, W: Decay(0.1), H: Decay(0.1), Bias: FreeBias}
+	for _, c := range []struct {
+		at   Point
+		want string
+	}{
+		{Point{W: make([]float64, 4), H: make([]float64, 9), B: make([]float64, 2)}, "H: 9 numbers, wanted 2 for each sample, or for each class"},
+		{Point{W: make([]float64, 5), H: make([]float64, 4), B: make([]float64, 2)}, "W: 5 numbers, wanted 2 x 2"},
+		{Point{W: make([]float64, 4), H: make([]float64, 10)}, "b: 0 numbers, wanted 2"},
+		{Point{W: make([]float64, 4), H: make([]float64, 4), B: make([]float64, 2), Layers: [][]float64{nil}}, "layers: 1, wanted 0"},
+	} {
+		if _, err := p.Certify(c.at); fmt.Sprint(err) != c.want {
+			t.Errorf("%v, wanted %s", err, c.want)
+		}
+	}
+	for _, o := range []SolveOptions{{Momentum: 1}, {Momentum: -0.1}, {Rate: math.NaN()}, {Iterations: -1}} {
+		if _, err := p.Solve(ctx, o); err == nil {
+			t.Errorf("%+v: no error", o)
+		}
+	}
+	sets := Problem{Loss: Loss{Kind: PickAllLabel, Classes: 3, Sets: map[int]int{0: 1}}, Dim: 2, W: Decay(0.1), H: Decay(0.1)}
+	if _, err := sets.Solve(ctx, SolveOptions{}); err == nil {
+		t.Error("samples without labels: no error")
+	}
+	sets.Loss.Classes, sets.Loss.Sets = 60, map[int]int{30: 1}
+	if _, err := sets.Solve(ctx, SolveOptions{}); err == nil {
+		t.Error("10^17 sets of labels: no error")
+	}
+}

@@ -75,6 +75,9 @@ or a file: JSON or YAML, {"problem": NAME, "params": {...}}.`,
 			} else {
 				solveText(&u.page, r)
 			}
+			if o.ExplainSaddle && r.Saddle == nil && r.Model == nil && !strings.HasPrefix(r.Problem, "saddle_") {
+				u.warn("--explain-saddle: nothing is searched in %s, so there is no saddle to explain", r.Problem)
+			}
 			if err != nil || pathDir == "" {
 				return err
 			}
