@@ -15,9 +15,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// solveFlags are the parameters of a problem as the command line gives them, by their names in a spec.
+// solveFlags are the parameters of a problem that are no flag of solveFlagList by themselves.
 type solveFlags struct {
-	texts map[string]*string // by flag
 	depth int
 	other []string
 }
@@ -31,46 +30,46 @@ type solveFlag struct {
 
 var solveFlagList = []solveFlag{
 	{"classes", "K", readWhole, "`number` of classes"},
-	{"per-class", "n", readWhole, "samples of each class"},
-	{"counts", "counts", readCounts, "samples of each class, as in 500,500,50 or 2x500,50"},
+	{"per-class", "n", readWhole, "`number` of samples of each class"},
+	{"counts", "counts", readCounts, "samples of each class, a `list` as in 500,500,50 or 2x500,50"},
 	{"dim", "d", readWhole, "`dimension` of the features"},
-	{"lambda-w", "lambda_W", readReal, "decay of the classifier (costs half of it times the sum of squares)"},
-	{"lambda-h", "lambda_H", readReal, "decay of the features"},
-	{"lambda-b", "lambda_b", readReal, "decay of the bias"},
-	{"bias", "bias", readWord, "none, free or decayed"},
-	{"loss", "loss", readWord, "ce, mse, focal ..."},
-	{"alpha", "alpha", readReal, "label smoothing"},
-	{"gamma", "gamma", readReal, "exponent of the focal loss"},
-	{"energy-w", "E_W", readReal, "mean squared norm of the rows of the classifier"},
-	{"energy-h", "E_H", readReal, "mean squared norm of the features"},
-	{"radius", "radius", readReal, "largest norm of a feature"},
-	{"constraint", "constraint", readWord, "energy, ball or sphere"},
-	{"logit-scale", "logit_scale", readReal, "logits are this times the products (1/temperature)"},
-	{"tau", "tau", readReal, "temperature of the supervised contrastive loss"},
+	{"lambda-w", "lambda_W", readReal, "decay of the classifier, a `number` (costs half of it times the sum of squares)"},
+	{"lambda-h", "lambda_H", readReal, "decay of the features, a `number`"},
+	{"lambda-b", "lambda_b", readReal, "decay of the bias, a `number`"},
+	{"bias", "bias", readWord, "`rule` of the bias: none, free or decayed"},
+	{"loss", "loss", readWord, "`name` of the loss: ce, mse, focal ..."},
+	{"alpha", "alpha", readReal, "label smoothing, a `number`"},
+	{"gamma", "gamma", readReal, "exponent of the focal loss, a `number`"},
+	{"energy-w", "E_W", readReal, "mean squared `norm` of the rows of the classifier"},
+	{"energy-h", "E_H", readReal, "mean squared `norm` of the features"},
+	{"radius", "radius", readReal, "largest `norm` of a feature"},
+	{"constraint", "constraint", readWord, "`kind` of bound: energy, ball or sphere"},
+	{"logit-scale", "logit_scale", readReal, "`number` by which products become logits (1/temperature)"},
+	{"tau", "tau", readReal, "`temperature` of the supervised contrastive loss"},
 	{"self-included", "self_included", readYes, "supervised contrastive loss: a sample is its own positive"},
-	{"lambdas", "lambdas", readReals, "decays of a product of factors, outermost first, features last"},
-	{"widths", "widths", readWholes, "inner dimensions of the product, in the same order"},
+	{"lambdas", "lambdas", readReals, "decays of a product of factors, a `list`: outermost first, features last"},
+	{"widths", "widths", readWholes, "inner dimensions of the product, a `list` in the same order"},
 	{"majority", "K_A", readWhole, "`number` of large classes"},
 	{"minority", "K_B", readWhole, "`number` of small classes"},
-	{"ratio", "ratios", readRatios, "large count to small: a number, a list, or lo..hi:points in log steps"},
-	{"between", "between", readReals, "two ratios, between which the threshold is looked for"},
-	{"labels-per-sample", "samples_per_set", readSets, "how many samples each set of so many labels has, as in 1:3,2:1"},
-	{"classifier", "classifier", readWord, "fixed classifier: simplex, orthoplex, cube or identity"},
-	{"beta", "beta", readReal, "decay behind batch normalisation"},
+	{"ratio", "ratios", readRatios, "large count to small: a `list`, or lo..hi:points in log steps"},
+	{"between", "between", readReals, "two `ratios`, between which the threshold is looked for"},
+	{"labels-per-sample", "samples_per_set", readSets, "`list` of how many samples each set of so many labels has, as in 1:3,2:1"},
+	{"classifier", "classifier", readWord, "fixed classifier, a `name`: simplex, orthoplex, cube or identity"},
+	{"beta", "beta", readReal, "decay behind batch normalisation, a `number`"},
 	{"neurons", "neurons", readWhole, "`number` of neurons"},
 }
 
 func (s *solveFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
-	s.texts = map[string]*string{}
 	for _, flag := range solveFlagList {
-		s.texts[flag.flag] = f.String(flag.flag, "", flag.help)
+		if flag.param == "self_included" {
+			f.Bool(flag.flag, false, flag.help)
+			continue
+		}
+		f.String(flag.flag, "", flag.help)
 	}
-	f.Lookup("self-included").NoOptDefVal = "true"
-	f.String("nonnegative", "", "features are at least 0")
-	f.Lookup("nonnegative").NoOptDefVal = "true"
-	f.IntVar(&s.depth, "depth", 0, "number of factors, classifier and features included: widths of --dim, decays of --lambda-w and --lambda-h")
-	f.Lookup("depth").DefValue = ""
+	f.Bool("nonnegative", false, "features are at least 0")
+	f.IntVar(&s.depth, "depth", 0, "`number` of factors, classifier and features included: widths of --dim, decays of --lambda-w and --lambda-h")
 	f.StringArrayVar(&s.other, "param", nil, "any other parameter, as `NAME=JSON`")
 	complete(cmd, "bias", "none", "free", "decayed")
 	complete(cmd, "constraint", "energy", "ball", "sphere")
@@ -139,9 +138,10 @@ func (s *solveFlags) spec(cmd *cobra.Command, args []string, file string) (spec 
 		if !slices.Contains(set, flag.flag) {
 			continue
 		}
-		v, err := flag.read(*s.texts[flag.flag])
+		given := cmd.Flags().Lookup(flag.flag).Value.String()
+		v, err := flag.read(given)
 		if err != nil {
-			return spec, usagef("--%s %s: %v", flag.flag, *s.texts[flag.flag], err)
+			return spec, usagef("--%s %s: %v", flag.flag, given, err)
 		}
 		spec.Params[flag.param] = v
 	}
