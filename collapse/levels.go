@@ -215,9 +215,10 @@ func (s *sample) variabilityLevel(l *layout, w *draw, f fourth) (v Level) {
 		lots += off / float64(k)
 		quadratic += swing * swing / float64(k*(k-1))
 	}
-	curve := w.curvature(l, f)
+	curve, pull := w.curvature(l, f)
 	square := raw - less - curve.value
 	var linear spread
+	alike := 0.0 // what of it comes from the means, for noise alike in all directions
 	for a := range k {
 		p := s.levelSums(l, a)
 		n := l.n[a]
@@ -227,10 +228,12 @@ func (s *sample) variabilityLevel(l *layout, w *draw, f fourth) (v Level) {
 		cov := (p.QU/n - q*u) * bessel * bessel
 		varU := (p.UU/n - u*u) * bessel
 		linear.add((varQ-8*square*cov+16*square*square*varU)/n, n-1)
+		alike += 16 * square * square * varU / n
 	}
 	// Half the degrees of freedom, for squares have heavier tails than what they are squares of.
 	z := linear.student(s.opts.Confidence, 0.5)
-	se := math.Sqrt(max(linear.sum/float64(k*k)+lots*lots+curve.err*curve.err+quadratic, 0))
+	more := max(pull.value-pull.err/2-alike, 0) // where it is not, and the lots are enough to tell; err counts pairs twice
+	se := math.Sqrt(max((linear.sum+more)/float64(k*k)+lots*lots+curve.err*curve.err+quadratic, 0))
 	if hidden := share > 1e-6; square <= 0 || hidden && math.Abs(curve.value) > raw/4 {
 		v.Low, v.High = finite(0), finite(math.Sqrt(max(square, 0)+z*se))
 		if hidden {

@@ -210,9 +210,13 @@ func (w *draw) fourth(l *layout) (f fourth) {
 //
 // averaged over pairs. What the noise of the means adds to Delta' Sigma_c Delta and Delta' Sigma_c S Delta themselves, tr(Sigma_c S) and
 // tr(Sigma_c S S), is taken away first; the latter as for noise that is alike in all its directions.
-func (w *draw) curvature(l *layout, f fourth) estimate {
+//
+// The second result is the variance, times K^2, that v^2 has from what the means do to distances and spreads: of r.b_c over the rows of
+// a class, with b_c = mean over j of 2 (Sigma_c + Sigma_j) Delta/D^2 - 4 (phi_cj + phi_jc) Delta/D. Two halves of the lots stand for the two Sigma in
+// its square.
+func (w *draw) curvature(l *layout, f fourth) (curve, pull estimate) {
 	if w == nil {
-		return estimate{}
+		return curve, pull
 	}
 	k, m := w.k, w.m
 	scale := 1 / float64(k-1)
@@ -234,14 +238,21 @@ func (w *draw) curvature(l *layout, f fourth) estimate {
 		}
 	}
 	same, other := make([]float64, m), make([]float64, m)
+	half := [2][]float64{make([]float64, m), make([]float64, m)} // r.b of each lot, by halves of the others
 	parallel.For(len(blocks), func(_, part int) {
 		from := blocks[part]
 		to, c := w.end[from], w.class[from]
 		size, n, tau := to-from, l.n[c], l.tau[c]
 		fellows := float64(size - 1)
 		kappa2 := 1 / ((n - 1) * (n - 1))
-		product := make([]float32, size*k) // P T of the class
-		kernel.Gemm32(false, false, size, k, size, 1, w.inner[from*m+from:], m, w.toward[from*k:], k, 0, product, k)
+		var products [2][]float32 // P T of the class, by halves of the lots
+		middle := from + size/2
+		for h, part := range [2][2]int{{from, middle}, {middle, to}} {
+			products[h] = make([]float32, size*k)
+			if at := part[0]; at < part[1] {
+				kernel.Gemm32(false, false, size, k, part[1]-at, 1, w.inner[from*m+at:], m, w.toward[at*k:], k, 0, products[h], k)
+			}
+		}
 		for j := range k {
 			if j == c {
 				continue
@@ -252,7 +263,18 @@ func (w *draw) curvature(l *layout, f fourth) estimate {
 				t := float64(w.toward[i*k+j])
 				own := t * t
 				rest := phi[c*k+j]*(fellows+1) - own
-				psi := t * float64(product[(i-from)*k+j]) * w.unit / gap
+				first, second := float64(products[0][(i-from)*k+j]), float64(products[1][(i-from)*k+j])
+				a, b := float64(middle-from), float64(to-middle)
+				if i < middle {
+					a--
+				} else {
+					b--
+				}
+				if a > 0 && b > 0 {
+					half[0][i] += 2 * scale * first / a * w.unit / gap
+					half[1][i] += 2 * scale * second / b * w.unit / gap
+				}
+				psi := t * (first + second) * w.unit / gap
 				psi = (psi-kappa2*tau/gap*(own*fellows+rest)/2)/(1+kappa2) - fellows*extra*direction/gap
 				same[i] += (12*(own-extra)*(rest-fellows*extra) - 8*psi) * scale / n
 			}
@@ -268,12 +290,23 @@ func (w *draw) curvature(l *layout, f fourth) estimate {
 			third := trace * (f.trace(l, c, c)/tau/n + f.trace(l, j, j)/l.tau[j]/l.n[j]) / (gap * gap * gap) // tr(Sigma_c Sigma_j S) / D^3
 			for i := from; i < to; i++ {
 				row, col := w.inner[i*m+at:i*m+last], across[c*m+at:c*m+last]
-				var sum float32
-				for x, p := range row {
-					sum += p * col[x]
+				var sums [2]float32
+				cut := len(row) / 2
+				for x, p := range row[:cut] {
+					sums[0] += p * col[x]
+				}
+				for x, p := range row[cut:] {
+					sums[1] += p * col[cut+x]
 				}
 				t := float64(w.toward[i*k+j])
-				psi := -t*float64(sum)*w.unit/gap/number - third
+				bend := 4 * scale * (max(phi[c*k+j]-extra, 0) + max(back, 0)) * t
+				for h, sum := range sums {
+					half[h][i] -= bend
+					if cut > 0 {
+						half[h][i] -= 2 * scale * float64(sum) / float64(h*(last-at-cut)+(1-h)*cut) * w.unit / gap
+					}
+				}
+				psi := -t*float64(sums[0]+sums[1])*w.unit/gap/number - third
 				other[i] += (12*(t*t-extra)*back - 8*psi) * scale / l.n[j]
 			}
 		}
@@ -281,5 +314,9 @@ func (w *draw) curvature(l *layout, f fourth) estimate {
 	one := func(int) float64 { return 1 }
 	a, _ := w.classMean(same, w.samePairs, one)
 	b, _ := w.classMean(other, one, one)
-	return estimate{value: a.value + b.value, err: math.Hypot(a.err, b.err)}
+	for i, c := range w.class {
+		half[0][i] *= half[1][i] / l.n[c] * float64(k)
+	}
+	pull, _ = w.classMean(half[0], one, one)
+	return estimate{value: a.value + b.value, err: math.Hypot(a.err, b.err)}, pull
 }

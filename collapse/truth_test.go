@@ -384,6 +384,10 @@ func TestLevelsAgainstTruth(t *testing.T) {
 	for _, w := range []world{
 		{k: 2, d: 2, n: 50, v: 0.05}, {k: 4, d: 3, n: 30, v: 0.1, D: 0.2}, {k: 10, d: 32, n: 40, v: 0.03, D: 0.1},
 		{k: 10, d: 32, n: 100, v: 0.1, unequal: true, D: 0.2}, {k: 30, d: 64, n: 20, v: 0.05, D: 0.2},
+		{k: 10, d: 32, n: 200, v: 0.3, unequal: true, D: 0.5},                       // curvature counts
+		{k: 10, d: 512, n: 20, v: 0.03, D: 0.2, tails: true},                        // few dimensions drawn, and
+		{k: 10, d: 64, n: 20, v: 0.1, D: 0.5, tails: true},                          // the same world
+		{k: 10, d: 64, n: 20, v: 0.1, D: 0.5}, {k: 5, d: 16, n: 5, v: 0.03, D: 0.2}, // with all of them
 	} {
 		c, err := w.repeat(times)
 		if err != nil {
