@@ -5,4 +5,4 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$here/tmp"
 (cd "$here" && CGO_ENABLED=0 go build -o tmp/solve ./solve)
-exec "$here/.venv/bin/python" "$here/solve/compare.py" "$here/tmp/solve"
+exec "$here/.venv/bin/python" "$here/solve/compare.py" "$here/tmp/solve" "$@"

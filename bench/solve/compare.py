@@ -1,7 +1,7 @@
 """Times `ufm` (the program beside this file) and PyTorch's L-BFGS with the strong Wolfe line search on two threads in one run:
 cross-entropy with decay, K = 10, n = 100, d = 64, from a random start to a gradient of norm 1e-9, in float64.
 
-    python compare.py PATH/TO/solve
+    python compare.py PATH/TO/solve [ROUNDS]
 """
 import json, subprocess, sys, time
 
@@ -42,7 +42,7 @@ def peer(history):
     return dict(state, seconds=time.perf_counter() - begin)
 
 
-rounds = 3
+rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
 ours = json.loads(subprocess.run([sys.argv[1]], check=True, capture_output=True, text=True).stdout)
 torch_runs = {h: min((peer(h) for _ in range(rounds)), key=lambda r: r["seconds"]) for h in (10, 100)}
 fastest = min(r["seconds"] for r in torch_runs.values())
