@@ -65,6 +65,7 @@ var scripts = []script{
 			"minority_cos_w, dual_distance nc3_distance, each with --global-mean sample. The original has the number of majority classes typed in; here it is found from the counts, or named.",
 		run: imitateLPM,
 	},
+	mlabCompat,
 }
 
 func imitatePapyan(i *imitation) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,7 +38,8 @@ type Options struct {
 	Progress func(done, total int64)
 }
 
-// Report is what was measured on one file: a result for every layer, in depth order.
+// Report is what was measured on one file: a result for every layer, in depth order; where rows have several tags, one for the
+// training rows and one for the test rows of every layer.
 type Report struct {
 	Source  string
 	Results []*Result
@@ -73,13 +75,22 @@ func Measure(ctx context.Context, set *features.Set, o Options) (*Report, error)
 	m.watch()
 	report := &Report{Source: set.Source, Notes: set.Notes}
 	for i := range set.Layers {
-		r, err := m.layer(&set.Layers[i])
+		l := &set.Layers[i]
+		if l.Train.Tags != nil {
+			results, err := m.tagLayer(l)
+			if err != nil {
+				return nil, err
+			}
+			report.Results = append(report.Results, results...)
+			continue
+		}
+		r, err := m.layer(l)
 		if err != nil {
 			return nil, err
 		}
 		report.Results = append(report.Results, r)
 	}
-	if len(report.Results) > 1 {
+	if len(m.separated) > 1 {
 		report.Depth = depth(m.separated, o.DepthEps)
 	}
 	return report, nil
@@ -156,6 +167,12 @@ func (m *measurement) watch() {
 	var total int64
 	for _, l := range m.set.Layers {
 		total += 2 * int64(l.Train.Rows)
+		if l.Train.Tags != nil {
+			if l.Test != nil {
+				total += 2 * int64(l.Test.Rows)
+			}
+			continue
+		}
 		total += m.fullNeeds().passes() * int64(l.Train.Rows)
 		if l.Test != nil {
 			total += 3 * int64(l.Test.Rows)
@@ -228,12 +245,23 @@ func (m *measurement) layer(l *features.Layer) (*Result, error) {
 	return r, nil
 }
 
-// first makes the first pass over a split, and refuses rows that are not finite unless they are to be skipped.
+// first makes the first pass over a split with classes.
 func (m *measurement) first(split *features.Split, array string) (*sample, int64, error) {
-	s, bad, err := begin(m.ctx, m.opts, split, m.scan)
+	sum, skipped, err := m.collect(split, array)
 	if err != nil {
 		return nil, 0, err
 	}
+	return begin(m.opts, split, sum), skipped, nil
+}
+
+// collect makes the first pass over a split, and refuses rows that are not finite unless they are to be skipped: it
+// returns how many were.
+func (m *measurement) collect(split *features.Split, array string) (*moments.Summary, int64, error) {
+	state, err := moments.Collect(m.ctx, split, m.scan)
+	if err != nil {
+		return nil, 0, err
+	}
+	bad := state.Nonfinite()
 	fault := func(k features.Kind, format string, args ...any) error {
 		return &features.Error{File: m.set.Source, Array: array, Kind: k, Message: fmt.Sprintf(format, args...)}
 	}
@@ -245,10 +273,14 @@ func (m *measurement) first(split *features.Split, array string) (*sample, int64
 		return nil, 0, fault(features.NonFinite, "%d of %s with NaN or infinity, first %s; --skip-nonfinite leaves them out",
 			bad.Count, plural(split.Rows, "row", "rows"), strings.Join(cells, ", "))
 	}
-	if s.k == 0 {
+	sum := state.Close()
+	if len(sum.Classes) == 0 {
 		return nil, 0, fault(features.Empty, "none of %d rows is finite", split.Rows)
 	}
-	return s, bad.Count, nil
+	if sum.Dim*len(sum.Classes) > 1<<20 {
+		runtime.GC() // the tables of the pass are many times what is left of them, and would stay until as much again is in use
+	}
+	return sum, bad.Count, nil
 }
 
 // testFirst makes the first pass over the test rows.

@@ -45,7 +45,7 @@ func (m Metric) IdealAt(k int) (v float64, ok bool) {
 // Groups lists the headings in the order of the tables.
 func Groups() []string {
 	var out []string
-	for _, m := range registry {
+	for _, m := range append(Metrics(), MultiLabelMetrics()...) {
 		if !slices.Contains(out, m.Group) {
 			out = append(out, m.Group)
 		}
@@ -53,24 +53,25 @@ func Groups() []string {
 	return out
 }
 
-// Metrics is the registry: every single-label metric, in the order of the tables. The slice is the caller's.
+// Metrics is the registry of rows with one class each: every single-label metric, in the order of the tables. The slice is the caller's.
 func Metrics() []Metric { return slices.Clone(registry) }
 
-// Lookup finds a metric by its id.
+// Lookup finds a metric by its id, single-label or multi-label.
 func Lookup(id string) (Metric, bool) {
 	i := slices.IndexFunc(registry, func(m Metric) bool { return m.ID == id })
 	if i < 0 {
-		return Metric{}, false
+		return lookupTag(id)
 	}
 	return registry[i], true
 }
 
-// Match returns the ids that any of the patterns names, in registry order, and the first pattern that names none.
-// A pattern is a glob as in package path ("nc2_*"); "all" names every metric, "default" all but those of cost Full.
+// Match returns the ids of single-label metrics that any of the patterns names, in registry order, and the first pattern that
+// names none, multi-label ones included. A pattern is a glob as in package path ("nc2_*"); "all" names every metric,
+// "default" all but those of cost Full.
 func Match(patterns []string) (ids []string, unmatched string) {
 	hit := make([]bool, len(registry))
 	for _, p := range patterns {
-		any := false
+		any := slices.ContainsFunc(tagRegistry, func(t tagMetric) bool { return t.named(p) })
 		for i, m := range registry {
 			ok, err := path.Match(p, m.ID)
 			if p == "all" || p == "default" && m.Cost != Full || err == nil && ok {
@@ -87,4 +88,15 @@ func Match(patterns []string) (ids []string, unmatched string) {
 		}
 	}
 	return ids, unmatched
+}
+
+// MatchMultiLabel is Match for multi-label metrics; an id that ends in "_mM" stands for those of all multiplicities, also where
+// a pattern names one of them.
+func MatchMultiLabel(patterns []string) (ids []string) {
+	for _, t := range tagRegistry {
+		if slices.ContainsFunc(patterns, t.named) {
+			ids = append(ids, t.ID)
+		}
+	}
+	return ids
 }

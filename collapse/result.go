@@ -86,11 +86,11 @@ type ClassRow struct {
 // Values holds a value for every id of the registry.
 type Values map[string]Value
 
-// MarshalJSON writes the ids in registry order; an undefined value is null with its reason.
-func (v Values) marshal(k int) ([]byte, error) {
+// marshal writes the metrics in their order, for k classes; an undefined value is null with its reason.
+func (v Values) marshal(metrics []Metric, k int) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteByte('{')
-	for i, m := range registry {
+	for i, m := range metrics {
 		if i > 0 {
 			b.WriteByte(',')
 		}
@@ -140,17 +140,18 @@ type Result struct {
 	Source         string
 	Layer          string // the bare name; "features" where the file has one layer
 	Step           *int   // nil outside a trajectory, or without a number in the name
-	Split          string // "train"
+	Split          string // "train"; of rows with several tags also "test"
 	Samples        int    // rows measured
 	Skipped        int    // rows with NaN or infinity left out (SkipNonfinite)
 	Dimension      int
 	Classes        int // rows of W, else the largest label + 1
 	PresentClasses int
 	ClassCounts    Range
-	DType          string   // as stored
-	Precision      string   // of the products of pass 2: "float64" or "float32"
-	Route          string   // how nc1 was found: "svd", "gram", or "" where it is undefined
-	Verdict        *Verdict // nil with NoVerdict
+	Tags           *TagCounts // nil where rows have one class each; else classes are tags
+	DType          string     // as stored
+	Precision      string     // of the products of pass 2: "float64" or "float32"
+	Route          string     // how nc1 was found: "svd", "gram", or "" where it is undefined
+	Verdict        *Verdict   // nil with NoVerdict
 	Metrics        Values
 	PerClass       []ClassRow                  // nil unless asked for
 	Compat         map[string]map[string]Value // script -> quantity -> value; nil unless asked for
@@ -160,7 +161,7 @@ type Result struct {
 
 // MarshalJSON writes the element of "results" that schema collapsar/1 describes. Keys are in a fixed order.
 func (r *Result) MarshalJSON() ([]byte, error) {
-	metrics, err := r.Metrics.marshal(r.PresentClasses)
+	metrics, err := r.Metrics.marshal(MetricsOf(r), r.PresentClasses)
 	if err != nil {
 		return nil, err
 	}
@@ -182,31 +183,36 @@ func (r *Result) MarshalJSON() ([]byte, error) {
 			compat[script][q] = n
 		}
 	}
+	labels := "single"
+	if r.Tags != nil {
+		labels = "multi"
+	}
 	warnings := r.Warnings
 	if warnings == nil {
 		warnings = []Warning{}
 	}
 	return json.Marshal(struct {
-		Source         string                       `json:"source"`
-		Layer          string                       `json:"layer"`
-		Step           *int                         `json:"step"`
-		Split          string                       `json:"split"`
-		Samples        int                          `json:"samples"`
-		Skipped        int                          `json:"skipped_rows,omitempty"`
-		Dimension      int                          `json:"dimension"`
-		Classes        int                          `json:"classes"`
-		PresentClasses int                          `json:"present_classes"`
-		ClassCounts    Range                        `json:"class_counts"`
-		Labels         string                       `json:"labels"`
-		DType          string                       `json:"dtype"`
-		Precision      string                       `json:"precision"`
-		Route          string                       `json:"nc1_route,omitempty"`
-		Verdict        *Verdict                     `json:"verdict,omitempty"`
-		Metrics        json.RawMessage              `json:"metrics"`
-		PerClass       []ClassRow                   `json:"per_class,omitempty"`
-		Compat         map[string]map[string]number `json:"compat,omitempty"`
-		Notes          []Warning                    `json:"notes,omitempty"`
-		Warnings       []Warning                    `json:"warnings"`
+		Source         string `json:"source"`
+		Layer          string `json:"layer"`
+		Step           *int   `json:"step"`
+		Split          string `json:"split"`
+		Samples        int    `json:"samples"`
+		Skipped        int    `json:"skipped_rows,omitempty"`
+		Dimension      int    `json:"dimension"`
+		Classes        int    `json:"classes"`
+		PresentClasses int    `json:"present_classes"`
+		ClassCounts    Range  `json:"class_counts"`
+		Labels         string `json:"labels"`
+		*TagCounts
+		DType     string                       `json:"dtype"`
+		Precision string                       `json:"precision"`
+		Route     string                       `json:"nc1_route,omitempty"`
+		Verdict   *Verdict                     `json:"verdict,omitempty"`
+		Metrics   json.RawMessage              `json:"metrics"`
+		PerClass  []ClassRow                   `json:"per_class,omitempty"`
+		Compat    map[string]map[string]number `json:"compat,omitempty"`
+		Notes     []Warning                    `json:"notes,omitempty"`
+		Warnings  []Warning                    `json:"warnings"`
 	}{r.Source, r.Layer, r.Step, r.Split, r.Samples, r.Skipped, r.Dimension, r.Classes, r.PresentClasses, r.ClassCounts,
-		"single", r.DType, r.Precision, r.Route, r.Verdict, metrics, r.PerClass, compat, r.Notes, warnings})
+		labels, r.Tags, r.DType, r.Precision, r.Route, r.Verdict, metrics, r.PerClass, compat, r.Notes, warnings})
 }

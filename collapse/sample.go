@@ -3,7 +3,6 @@ package collapse
 import (
 	"context"
 	"math"
-	"runtime"
 	"slices"
 
 	"github.com/collapsar/collapsar/features"
@@ -73,21 +72,9 @@ const maxCondition = 1e8
 // narrowCondition is the same for moments summed in float32.
 const narrowCondition = 1e3
 
-// begin makes the first pass over a split.
-func begin(ctx context.Context, o *Options, split *features.Split, scan moments.ScanOptions) (*sample, moments.Nonfinite, error) {
-	state, err := moments.Collect(ctx, split, scan)
-	if err != nil {
-		return nil, moments.Nonfinite{}, err
-	}
-	bad := state.Nonfinite()
-	sum := state.Close()
-	if sum.Dim*len(sum.Classes) > 1<<20 {
-		runtime.GC() // the tables of the pass are many times what is left of them, and would stay until as much again is in use
-	}
+// begin takes the first pass over.
+func begin(o *Options, split *features.Split, sum *moments.Summary) *sample {
 	s := &sample{opts: o, split: split, sum: sum, k: len(sum.Classes), d: sum.Dim, n: float64(sum.Rows)}
-	if s.k == 0 {
-		return s, bad, nil
-	}
 	s.centre = sum.Centre(o.GlobalMean == "sample")
 	m := slices.Clone(sum.Mean)
 	for c := range s.k {
@@ -98,7 +85,7 @@ func begin(ctx context.Context, o *Options, split *features.Split, scan moments.
 	}
 	s.means = geometry.New(s.k, s.d, m)
 	s.within, s.between, s.largest = sum.Within(), s.means.Square()/float64(s.k), sum.MaxAbsMean()
-	return s, bad, nil
+	return s
 }
 
 func removeMean(m []float64, k, d int) {

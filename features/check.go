@@ -162,23 +162,21 @@ func (f *found) fits(bytes int64, o Options) error {
 	return nil
 }
 
-// loadLabels reads the labels of a split: a class for each row.
-func loadLabels(f *found, r *ref, c *Classifier, o Options) ([]int64, error) {
+// readLabels reads the labels of a split: a class for each row, or of N x K labels the tag sets.
+func readLabels(f *found, c *Classifier, o Options) (labels []int64, tags *Tags, err error) {
 	info := f.infos[0]
 	if err := f.fits(8*int64(info.Rows()), o); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	o.BFloat16 = false // uint16 labels are integers
 	a, err := (&ref{f.file, info}).open(o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	labels := make([]int64, info.Rows())
+	labels = make([]int64, info.Rows())
 	switch {
-	case o.MultiLabel == "yes":
-		return nil, f.file.errorf(MultiLabel, info.Name, "multi-label features cannot be measured yet")
 	case info.Width() > 1:
-		err = f.singleTags(labels, a, o)
+		tags, err = f.readTags(labels, a, o)
 	case info.Width() == 0:
 		err = f.file.errorf(Empty, info.Name, "no columns (%s)", info)
 	case info.DType.IsFloat():
@@ -186,13 +184,13 @@ func loadLabels(f *found, r *ref, c *Classifier, o Options) ([]int64, error) {
 	default:
 		err = a.Int64s(labels, 0)
 	}
-	if err == nil {
+	if err == nil && tags == nil {
 		err = checkLabels(info.Name, labels, c)
 	}
 	if err != nil {
-		return nil, inFile(err, f.file.path, info.Name)
+		return nil, nil, inFile(err, f.file.path, info.Name)
 	}
-	return labels, nil
+	return labels, tags, nil
 }
 
 // labelBlock is how many label values are decoded at a time.
@@ -216,39 +214,6 @@ func wholeLabels(labels []int64, a array.Array, c *Classifier) error {
 		}
 	}
 	return bad.err(a.Info().Name)
-}
-
-// singleTags reads N x K labels of which every row has one tag: the class.
-func (f *found) singleTags(labels []int64, a array.Array, o Options) error {
-	info := a.Info()
-	k := info.Width()
-	rows := max(1, labelBlock/k)
-	if err := f.fits(8*int64(rows)*int64(k), o); err != nil {
-		return err
-	}
-	v := make([]float64, min(rows, len(labels))*k)
-	for lo := 0; lo < len(labels); lo += len(v) / k {
-		v = v[:min(len(v), (len(labels)-lo)*k)]
-		if err := a.Float64s(v, lo); err != nil {
-			return err
-		}
-		for i := 0; i < len(v); i += k {
-			tags := 0
-			for j, x := range v[i : i+k] {
-				switch {
-				case !(x >= 0) || math.IsInf(x, 0):
-					return array.Errorf(BadLabel, info.Name, "row %d, column %d holds %v, expected a tag: 0 or more", lo+i/k, j, x)
-				case x > 0:
-					tags++
-					labels[lo+i/k] = int64(j)
-				}
-			}
-			if tags != 1 {
-				return array.Errorf(MultiLabel, info.Name, "row %d has %d tags of %d, expected one: multi-label features cannot be measured yet", lo+i/k, tags, k)
-			}
-		}
-	}
-	return nil
 }
 
 // checkLabels wants classes: rows of the classifier, or any number that is not negative.

@@ -23,9 +23,6 @@ func TestDumps(t *testing.T) {
 	refused := map[string]string{
 		"edge_bad_labels.npz":      "labels: label_out_of_range: 2 of 32 rows: row 5 holds 4, row 11 holds -1; expected 0..3, for weights has 4 rows",
 		"edge_length_mismatch.npz": "labels: length_mismatch: labels: 31 rows, features: 32",
-		"mlab_m12.npz":             "labels: multi_label: row 1 has 2 tags of 10, expected one: multi-label features cannot be measured yet",
-		"mlab_m123.npz":            "labels: multi_label: row 0 has 2 tags of 10, expected one: multi-label features cannot be measured yet",
-		"mlab_m12_relu.npz":        "labels: multi_label: row 1 has 2 tags of 10, expected one: multi-label features cannot be measured yet",
 	}
 	for _, path := range dumps(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {

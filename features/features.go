@@ -119,6 +119,7 @@ type Split struct {
 	Rows, Dim int
 	DType     DType
 	Labels    []int64 // one a row, not to be changed; nil for "ood"
+	Tags      *Tags   // what the labels mean where rows have several tags; nil where a label is a class
 
 	array array.Array
 	file  string

@@ -64,15 +64,23 @@ func (p *plan) role(s *source, info array.Info) string {
 	}
 	switch {
 	case p.labels.is(s, info):
-		return "labels"
+		return "labels" + columnsOfTags(info)
 	case p.testLabels.is(s, info):
-		return "test labels"
+		return "test labels" + columnsOfTags(info)
 	case p.weights.is(s, info):
 		return "weights"
 	case p.bias.is(s, info):
 		return "bias"
 	}
 	return ""
+}
+
+// columnsOfTags says of a matrix of labels what its columns are.
+func columnsOfTags(info array.Info) string {
+	if info.Width() < 2 {
+		return ""
+	}
+	return fmt.Sprintf(", a column for each of %d tags", info.Width())
 }
 
 func (f *found) is(s *source, info array.Info) bool {

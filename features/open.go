@@ -113,19 +113,18 @@ func (set *Set) load(f *files, o Options) error {
 			return err
 		}
 	}
-	first := p.layers[0]
-	labels, err := loadLabels(p.labels, first.train, set.Classifier, o)
-	if err != nil {
-		return err
+	train, test := &labelling{from: p.labels}, &labelling{from: p.testLabels}
+	splits := []*labelling{train}
+	if slices.ContainsFunc(p.layers, func(l planned) bool { return l.test != nil }) {
+		splits = append(splits, test)
 	}
-	var testLabels []int64
-	for _, l := range p.layers {
-		if l.test != nil {
-			if testLabels, err = loadLabels(p.testLabels, l.test, set.Classifier, o); err != nil {
-				return err
-			}
-			break
+	for _, l := range splits {
+		if l.labels, l.tags, err = readLabels(l.from, set.Classifier, o); err != nil {
+			return err
 		}
+	}
+	if err := settle(splits, set.Classifier, o); err != nil {
+		return err
 	}
 	wanted := 0
 	for i, l := range p.layers {
@@ -138,17 +137,17 @@ func (set *Set) load(f *files, o Options) error {
 		}
 		wanted++
 		layer := Layer{Name: l.name, Array: l.train.info.Name}
-		if layer.Train, err = l.train.split("train", labels, o); err != nil {
+		if layer.Train, err = l.train.split("train", train, o); err != nil {
 			return err
 		}
 		layer.Dim, layer.DType = layer.Train.Dim, layer.Train.DType
 		if l.test != nil {
-			if layer.Test, err = l.test.split("test", testLabels, o); err != nil {
+			if layer.Test, err = l.test.split("test", test, o); err != nil {
 				return err
 			}
 		}
 		if l.ood != nil {
-			if layer.OOD, err = l.ood.split("ood", nil, o); err != nil {
+			if layer.OOD, err = l.ood.split("ood", new(labelling), o); err != nil {
 				return err
 			}
 		}
@@ -183,12 +182,14 @@ func (r *ref) open(o Options) (array.Array, error) {
 	return a, nil
 }
 
-func (r *ref) split(name string, labels []int64, o Options) (*Split, error) {
+func (r *ref) split(name string, l *labelling, o Options) (*Split, error) {
 	a, err := r.open(o)
 	if err != nil {
 		return nil, err
 	}
-	return newSplit(name, a, labels, r.file.path), nil
+	s := newSplit(name, a, l.labels, r.file.path)
+	s.Tags = l.tags
+	return s, nil
 }
 
 // makePlan finds the arrays. What is missing or does not fit is left to check, so that a listing can

@@ -56,9 +56,9 @@ their last ones are compared.`,
 				at += s.files
 			}
 			if u.json {
-				return compareJSON(&u.page, collapse.Metrics(), optionsOf(o, m), sides)
+				return compareJSON(&u.page, metricsOf(reports), optionsOf(o, m), sides)
 			}
-			compareText(&u.page, collapse.Metrics(), sides)
+			compareText(&u.page, metricsOf(reports), sides)
 			if err := u.flush(); err != nil {
 				return err
 			}
@@ -101,8 +101,8 @@ func pairings(sides []*side) (out []pairing) {
 			results := s.last().Results
 			r := results[len(results)-layers+i]
 			p.results = append(p.results, r)
-			if !slices.Contains(names, r.Layer) {
-				names = append(names, r.Layer)
+			if name := resultName(r); !slices.Contains(names, name) {
+				names = append(names, name)
 			}
 		}
 		p.layer = strings.Join(names, " / ")

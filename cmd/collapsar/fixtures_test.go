@@ -116,6 +116,11 @@ func fixtures(dir string) error {
 			return err
 		}
 	}
+	trained, err := os.ReadFile("../../testdata/multilabel.npz")
+	if err != nil {
+		return err
+	}
+	os.WriteFile(filepath.Join(dir, "multilabel.npz"), trained, 0o666)
 	os.WriteFile(filepath.Join(dir, "features.npy"), run.features().bytes(), 0o666)
 	os.WriteFile(filepath.Join(dir, "labels.npy"), npy{[]int{40}, run.labels}.bytes(), 0o666)
 	os.WriteFile(filepath.Join(dir, "garbage.npz"), []byte("no archive"), 0o666)

@@ -70,7 +70,7 @@ func (m *measureFlags) add(cmd *cobra.Command) {
 	f.IntVar(&m.Workers, "workers", 0, "processors to use; 0 for all")
 	f.BoolVar(&m.failFast, "fail-fast", false, "stop at the first file that fails")
 	var ids []string
-	for _, metric := range collapse.Metrics() {
+	for _, metric := range everyMetric() {
 		ids = append(ids, metric.ID)
 	}
 	complete(cmd, "metrics", append(ids, "all", "default")...)
@@ -123,6 +123,11 @@ func (m *measureFlags) check(o *features.Options) error {
 	return nil
 }
 
+// everyMetric is both registries.
+func everyMetric() []collapse.Metric {
+	return append(collapse.Metrics(), collapse.MultiLabelMetrics()...)
+}
+
 // want adds a metric to those measured.
 func (m *measureFlags) want(id string) {
 	if m.Metrics == nil {
@@ -146,7 +151,7 @@ func checkPattern(pattern string) error {
 
 func unknownMetric(id string) error {
 	var ids []string
-	for _, m := range collapse.Metrics() {
+	for _, m := range everyMetric() {
 		ids = append(ids, m.ID)
 	}
 	hint := suggest.Hint(id, ids)

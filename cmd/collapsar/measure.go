@@ -81,13 +81,13 @@ usage, and 99 when a result did not meet a --threshold.`,
 					return e
 				}
 			case csv:
-				writeCSV(&u.page, collapse.Metrics(), reports)
+				writeCSV(&u.page, metricsOf(reports), reports)
 			case replicates:
-				writeReplicates(&u.page, collapse.Metrics(), reports, m.Confidence)
+				writeReplicates(&u.page, metricsOf(reports), reports, m.Confidence)
 			case len(in.steps) == 1:
-				writeReport(&u.page, collapse.Metrics(), reports[0])
+				writeReport(&u.page, metricsOf(reports), reports[0])
 			default:
-				writeTrajectory(&u.page, collapse.Metrics(), reports, m.metrics != nil)
+				writeTrajectory(&u.page, metricsOf(reports), reports, m.metrics != nil)
 			}
 			if e := u.flush(); e != nil {
 				return e
@@ -110,6 +110,26 @@ usage, and 99 when a result did not meet a --threshold.`,
 	m.add(cmd)
 	readFlags(cmd, &o)
 	return cmd
+}
+
+// metricsOf lists the metrics that the results of files can have.
+func metricsOf(reports []*collapse.Report) []collapse.Metric {
+	var all []*collapse.Result
+	for _, r := range reports {
+		all = append(all, r.Results...)
+	}
+	return collapse.MetricsOf(all...)
+}
+
+// resultName is how a result is called beside the others of its file: by its layer, and by its rows if they are not those trained on.
+func resultName(r *collapse.Result) string {
+	switch {
+	case r.Split == "train":
+		return r.Layer
+	case r.Layer == "features":
+		return r.Split
+	}
+	return r.Layer + " " + r.Split
 }
 
 // input is the files of a command line.
@@ -179,7 +199,7 @@ func check(u *ui, reports []*collapse.Report, thresholds []threshold) bool {
 			for _, t := range thresholds {
 				if ok, found := t.met(r); !ok {
 					all = false
-					u.errorLine(fmt.Errorf("%s: %s: threshold_not_met: %s is %s, wanted %s", r.Source, r.Layer, t.id, found, t.text))
+					u.errorLine(fmt.Errorf("%s: %s: threshold_not_met: %s is %s, wanted %s", r.Source, resultName(r), t.id, found, t.text))
 				}
 			}
 		}
@@ -203,7 +223,7 @@ func warnings(u *ui, reports []*collapse.Report) {
 			add(report.Source, "", "note", n.Code, n.Message)
 		}
 		for _, r := range report.Results {
-			layer := r.Layer
+			layer := resultName(r)
 			if len(report.Results) == 1 {
 				layer = ""
 			}

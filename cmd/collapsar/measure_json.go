@@ -144,16 +144,21 @@ func stepOf(r *collapse.Report) *int {
 }
 
 // zeroErrorSince is the first report from which on no training row is misclassified: by the classifier, or by
-// the nearest class mean where there is none. It is -1 if the last report has errors.
+// the nearest class mean where there is none; of rows with several tags, no largest logits are others than their tags. It is -1 if the last report has errors.
 func zeroErrorSince(reports []*collapse.Report) int {
 	since := -1
 	for i, report := range reports {
 		fine := false
-		if n := len(report.Results); n > 0 {
-			last := report.Results[n-1]
-			v := value(last, "classifier_error")
-			if !v.Defined() {
-				v = value(last, "ncc_error")
+		for _, r := range report.Results { // the last layer's decides
+			if r.Split != "train" {
+				continue
+			}
+			v := value(r, "classifier_error")
+			switch {
+			case r.Tags != nil:
+				v = value(r, "ml_set_error")
+			case !v.Defined():
+				v = value(r, "ncc_error")
 			}
 			fine = v.Defined() && v.Number == 0
 		}

@@ -20,7 +20,7 @@ func writeReport(p *page, metrics []collapse.Metric, report *collapse.Report) {
 	var heads []string
 	if len(results) > 1 {
 		for _, r := range results {
-			heads = append(heads, r.Layer)
+			heads = append(heads, columnName(r))
 		}
 	}
 	for _, part := range parts(p, metrics, results, heads) {
@@ -62,16 +62,27 @@ func writeHead(p *page, report *collapse.Report) {
 		classes = fmt.Sprintf("%d of %s present", r.PresentClasses, plural(r.Classes, "class"))
 	}
 	line := fmt.Sprintf("%s, %s (%s each)", plural(r.Samples, "row"), classes, counts)
+	if r.Tags != nil {
+		line = tagLine(r)
+		for _, o := range results {
+			if o.Split != r.Split {
+				line += fmt.Sprintf("; %s rows: %s", o.Split, tagLine(o))
+				break
+			}
+		}
+	}
 	if r.Skipped > 0 {
 		line += fmt.Sprintf(", %s skipped", plural(r.Skipped, "row"))
 	}
 	p.wrapped(plain, 2, line)
-	if len(results) == 1 {
+	if len(results) == 1 || r.Tags != nil && !slices.ContainsFunc(results, func(o *collapse.Result) bool { return o.Layer != r.Layer }) {
 		p.wrapped(plain, 2, clean(layerLine(r)))
 	} else {
 		t := table{columns: []alignment{left, left}}
 		for _, r := range results {
-			t.add(text(r.Layer), text(layerFacts(r)))
+			if r.Split == "train" {
+				t.add(text(r.Layer), text(layerFacts(r)))
+			}
 		}
 		t.write(p)
 	}
@@ -84,6 +95,37 @@ func writeHead(p *page, report *collapse.Report) {
 		}
 		p.wrapped(plain, 2, clean(line))
 	}
+}
+
+// tagLine counts the rows, tags and tag sets of a result.
+func tagLine(r *collapse.Result) string {
+	sizes := make([]string, len(r.Tags.Multiplicities))
+	for i, m := range r.Tags.Multiplicities {
+		sizes[i] = strconv.Itoa(m)
+	}
+	last := len(sizes) - 1
+	of := sizes[last] + " tags"
+	switch {
+	case last > 2 && r.Tags.Multiplicities[last]-r.Tags.Multiplicities[0] == last:
+		of = sizes[0] + " to " + of
+	case last > 0:
+		of = strings.Join(sizes[:last], ", ") + " and " + of
+	case sizes[0] == "1":
+		of = "1 tag"
+	}
+	counts := plural(r.Tags.Rows.Max, "row")
+	if r.Tags.Rows.Max != r.Tags.Rows.Min {
+		counts = strconv.Itoa(r.Tags.Rows.Min) + " to " + counts
+	}
+	return fmt.Sprintf("%s, %s, %s of %s (%s each)", plural(r.Samples, "row"), plural(r.Classes, "tag"), plural(r.Tags.Sets, "tag set"), of, counts)
+}
+
+// columnName heads the column of a result: rows with several tags have one for training and one for test rows.
+func columnName(r *collapse.Result) string {
+	if r.Tags != nil && r.Layer == "features" {
+		return r.Split
+	}
+	return resultName(r)
 }
 
 // depth is the effective depth of a file, nil where the errors that it comes from were not measured.

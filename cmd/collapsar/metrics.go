@@ -25,7 +25,7 @@ moments; those of cost F are measured if they are asked for.`,
   collapsar metrics --json`,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			var ids []string
-			for _, m := range collapse.Metrics() {
+			for _, m := range everyMetric() {
 				ids = append(ids, m.ID+"\t"+m.Name)
 			}
 			return ids, cobra.ShellCompDirectiveNoFileComp
@@ -36,9 +36,10 @@ moments; those of cost F are measured if they are asked for.`,
 					return err
 				}
 			}
-			all := collapse.Metrics()
+			all := everyMetric()
 			if len(args) > 0 {
 				ids, _ := collapse.Match(args)
+				ids = append(ids, collapse.MatchMultiLabel(args)...)
 				all = slices.DeleteFunc(all, func(m collapse.Metric) bool { return !slices.Contains(ids, m.ID) })
 			}
 			switch {

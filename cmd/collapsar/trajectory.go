@@ -19,7 +19,10 @@ var headline = []string{
 }
 
 // more are shown where there is room, after the headline.
-var more = []string{"classifier_error_test", "nc1_test", "nc3_alignment", "ce_loss", "nc2w_etf", "ncc_error_test", "cdnv_max", "margin_min"}
+var more = []string{
+	"ml_nc1", "ml_nc2_single_etf", "ml_nc3_dual", "ml_tagwise_angle_ratio_m2", "ml_tagwise_angle_ratio_m3", "ml_scale_m2", "ml_scale_spread_m2", "ml_set_error", "ml_nc2_w_etf", "ml_pal_excess",
+	"classifier_error_test", "nc1_test", "nc3_alignment", "ce_loss", "nc2w_etf", "ncc_error_test", "cdnv_max", "margin_min",
+}
 
 // writeTrajectory prints a line for every file, and how each metric went.
 func writeTrajectory(p *page, metrics []collapse.Metric, reports []*collapse.Report, chosen bool) {
@@ -35,7 +38,7 @@ func writeTrajectory(p *page, metrics []collapse.Metric, reports []*collapse.Rep
 		results := make([]*collapse.Result, len(reports)) // nil where a file does not have the layer
 		for j, report := range reports {
 			for _, r := range report.Results {
-				if r.Layer == layer {
+				if resultName(r) == layer {
 					results[j] = r
 				}
 			}
@@ -64,8 +67,8 @@ func stepName(label string) string {
 func layersOf(reports []*collapse.Report) (layers []string) {
 	for _, report := range reports {
 		for _, r := range report.Results {
-			if !slices.Contains(layers, r.Layer) {
-				layers = append(layers, r.Layer)
+			if name := resultName(r); !slices.Contains(layers, name) {
+				layers = append(layers, name)
 			}
 		}
 	}

@@ -1,0 +1,239 @@
+package features
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/collapsar/collapsar/internal/array"
+)
+
+// Tags are the tag sets of a split whose rows have several labels each, or none. Split.Labels then holds, for every row,
+// the place of its tag set in Sets.
+type Tags struct {
+	Count    int     // K: tags that there are
+	Sets     [][]int // the distinct tag sets: by size, those of one size in the order of their tags; tags increase
+	Weighted bool    // the labels held numbers other than 0 and 1; those above 0 counted as tags
+}
+
+// Multiplicities are the sizes of the tag sets, increasing; 0 is among them where rows have no tag.
+func (t *Tags) Multiplicities() (sizes []int) {
+	for _, s := range t.Sets {
+		if n := len(sizes); n == 0 || sizes[n-1] != len(s) {
+			sizes = append(sizes, len(s))
+		}
+	}
+	return sizes
+}
+
+// FromTags is From for rows with several tags each: row i has the tags of tags[i], each of 0..k-1.
+func FromTags[T float32 | float64](rows []T, dim, k int, tags [][]int, c *Classifier) (*Set, error) {
+	labels := make([]int64, len(tags))
+	set, err := From(rows, dim, labels, c)
+	if err != nil {
+		return nil, err
+	}
+	if c != nil && c.Classes != k {
+		return nil, unlikeWeights("labels", k, c)
+	}
+	b := newTagger(k)
+	key := make([]byte, b.bytes)
+	for i, row := range tags {
+		clear(key)
+		for _, tag := range row {
+			if tag < 0 || tag >= k {
+				return nil, array.Errorf(BadLabel, "labels", "row %d holds tag %d, expected 0..%d", i, tag, k-1)
+			}
+			key[tag/8] |= 1 << (tag % 8)
+		}
+		labels[i] = b.place(key)
+	}
+	set.Layers[0].Train.Tags = b.finish(labels)
+	return set, nil
+}
+
+// A tagger numbers tag sets as they come up. A key has a bit for every tag.
+type tagger struct {
+	count, bytes int
+	places       map[string]int64
+	sets         [][]int
+	size         int64 // about the memory of all this
+	weighted     bool
+}
+
+func newTagger(count int) *tagger {
+	return &tagger{count: count, bytes: (count + 7) / 8, places: map[string]int64{}}
+}
+
+func (b *tagger) place(key []byte) int64 {
+	if i, ok := b.places[string(key)]; ok {
+		return i
+	}
+	i := int64(len(b.sets))
+	b.places[string(key)] = i
+	set := []int{}
+	for tag := range b.count {
+		if key[tag/8]>>(tag%8)&1 == 1 {
+			set = append(set, tag)
+		}
+	}
+	b.sets = append(b.sets, set)
+	b.size += int64(len(key) + 8*len(set) + 96)
+	return i
+}
+
+// finish brings the tag sets into their order, and the rows' places with them.
+func (b *tagger) finish(labels []int64) *Tags {
+	order := make([]int, len(b.sets))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int {
+		return cmp.Or(cmp.Compare(len(b.sets[i]), len(b.sets[j])), slices.Compare(b.sets[i], b.sets[j]))
+	})
+	t := &Tags{Count: b.count, Weighted: b.weighted}
+	to := make([]int64, len(order))
+	for place, i := range order {
+		t.Sets = append(t.Sets, b.sets[i])
+		to[i] = int64(place)
+	}
+	for i, y := range labels {
+		labels[i] = to[y]
+	}
+	return t
+}
+
+// readTags reads N x K labels: a finite number above 0 is a tag.
+func (f *found) readTags(labels []int64, a array.Array, o Options) (*Tags, error) {
+	info := a.Info()
+	k := info.Width()
+	rows := max(1, labelBlock/k)
+	if err := f.fits(8*int64(rows)*int64(k), o); err != nil {
+		return nil, err
+	}
+	b := newTagger(k)
+	key := make([]byte, b.bytes)
+	v := make([]float64, min(rows, len(labels))*k)
+	budget := array.Options{Memory: o.Memory}.Budget()
+	for lo := 0; lo < len(labels); lo += len(v) / k {
+		v = v[:min(len(v), (len(labels)-lo)*k)]
+		if err := a.Float64s(v, lo); err != nil {
+			return nil, err
+		}
+		for i := 0; i < len(v); i += k {
+			clear(key)
+			for j, x := range v[i : i+k] {
+				switch {
+				case !(x >= 0) || math.IsInf(x, 0):
+					return nil, array.Errorf(BadLabel, info.Name, "row %d, column %d holds %v, expected a tag: 0 or more", lo+i/k, j, x)
+				case x > 0:
+					key[j/8] |= 1 << (j % 8)
+					b.weighted = b.weighted || x != 1
+				}
+			}
+			labels[lo+i/k] = b.place(key)
+		}
+		if b.size > budget {
+			return nil, array.Errorf(TooLarge, info.Name, "the first %d rows have %d different tag sets, which take more than the budget of %d bytes; raise --memory", lo+len(v)/k, len(b.sets), budget)
+		}
+	}
+	if len(b.sets) == 1 && len(b.sets[0]) == 0 {
+		return nil, array.Errorf(Empty, info.Name, "no row has a tag: all of %s is 0", info)
+	}
+	return b.finish(labels), nil
+}
+
+func unlikeWeights(name string, k int, c *Classifier) error {
+	return array.Errorf(BadWeights, name, "%d columns of tags, weights has %d rows", k, c.Classes)
+}
+
+// A labelling is the labels of a split while it is not decided whether they are classes or tag sets.
+type labelling struct {
+	from   *found
+	labels []int64
+	tags   *Tags // nil for a class a row
+}
+
+func (l *labelling) name() string { return l.from.infos[0].Name }
+
+// settle decides for all splits whether their rows have one class or a tag set each: one class, if every row of every split
+// has one tag and nothing else was asked for.
+func settle(splits []*labelling, c *Classifier, o Options) error {
+	multi := o.MultiLabel == "yes"
+	count := 0 // of tags
+	for _, l := range splits {
+		if l.tags != nil {
+			multi = multi || o.MultiLabel != "no" && !l.tags.single()
+			count = max(count, l.tags.Count)
+		} else if len(l.labels) > 0 {
+			count = max(count, int(min(slices.Max(l.labels), math.MaxInt32))+1)
+		}
+	}
+	if c != nil {
+		count = c.Classes
+	}
+	for _, l := range splits {
+		var err error
+		switch {
+		case !multi && l.tags != nil:
+			if err = l.tags.asClasses(l.labels, l.name()); err == nil {
+				l.tags, err = nil, checkLabels(l.name(), l.labels, c)
+			}
+		case multi && l.tags == nil:
+			const most = 1 << 20 // tags: a key has a bit for each
+			if count > most {
+				err = array.Errorf(TooLarge, l.name(), "%d tags, the limit is %d", count, most)
+			} else {
+				l.tags = asTags(l.labels, count)
+			}
+		case multi && c != nil && l.tags.Count != c.Classes:
+			err = unlikeWeights(l.name(), l.tags.Count, c)
+		case multi && l.tags.Count != count:
+			err = array.Errorf(Mismatch, l.name(), "%d columns of tags, elsewhere there are %d", l.tags.Count, count)
+		}
+		if err != nil {
+			return inFile(err, l.from.file.path, l.name())
+		}
+		if multi && l.tags.Weighted {
+			l.from.file.note("label_weights", "%s holds numbers other than 0 and 1: what is above 0 is taken as a tag, and its size does not count", l.name())
+		}
+	}
+	return nil
+}
+
+// asClasses makes the places of tag sets into classes, where each has one tag.
+func (t *Tags) asClasses(labels []int64, name string) error {
+	for row, y := range labels {
+		s := t.Sets[y]
+		if len(s) != 1 {
+			return array.Errorf(MultiLabel, name, "row %d has %s of %d, expected one with --multi-label no", row, tagCount(len(s)), t.Count)
+		}
+		labels[row] = int64(s[0])
+	}
+	return nil
+}
+
+func tagCount(n int) string {
+	if n == 1 {
+		return "1 tag"
+	}
+	return strconv.Itoa(n) + " tags"
+}
+
+// single reports whether every row has one tag.
+func (t *Tags) single() bool {
+	return !slices.ContainsFunc(t.Sets, func(s []int) bool { return len(s) != 1 })
+}
+
+// asTags makes classes into tag sets of one tag each, out of count.
+func asTags(labels []int64, count int) *Tags {
+	b := newTagger(count)
+	key := make([]byte, b.bytes)
+	for i, y := range labels {
+		clear(key)
+		key[y/8] |= 1 << (y % 8)
+		labels[i] = b.place(key)
+	}
+	return b.finish(labels)
+}

@@ -1,0 +1,102 @@
+package features
+
+import (
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/collapsar/collapsar/internal/array"
+	ft "github.com/collapsar/collapsar/internal/formattest"
+)
+
+func tagged(t *testing.T, o Options, labels ft.Array, more ...ft.Array) *Set {
+	t.Helper()
+	rows := labels.Shape[0]
+	files := archive(append([]ft.Array{f32("features", rows, 3), labels}, more...)...)
+	set, err := open1(t, o, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { set.Close() })
+	return set
+}
+
+// Tag sets stand by size and then by their tags, whatever the order of the rows.
+func TestTagSets(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	const k, n = 70, 400 // more tags than a word has bits
+	rows := make([][]int, n)
+	for i := range rows {
+		for range rng.IntN(4) {
+			if tag := rng.IntN(6) * 13; !slices.Contains(rows[i], tag) {
+				rows[i] = append(rows[i], tag)
+			}
+		}
+	}
+	var first *Tags
+	for range 3 {
+		set, err := FromTags(make([]float32, n*2), 2, k, rows, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		split := set.Layers[0].Train
+		for i, y := range split.Labels {
+			want := slices.Sorted(slices.Values(rows[i]))
+			if !slices.Equal(split.Tags.Sets[y], want) {
+				t.Fatalf("row %d: %v, expected %v", i, split.Tags.Sets[y], want)
+			}
+		}
+		if first == nil {
+			first = split.Tags
+		}
+		if !reflect.DeepEqual(split.Tags, first) {
+			t.Error("the order of the rows shows in the tag sets")
+		}
+		for i, s := range split.Tags.Sets[1:] {
+			if before := split.Tags.Sets[i]; len(before) > len(s) || len(before) == len(s) && slices.Compare(before, s) >= 0 {
+				t.Errorf("%v stands before %v", before, s)
+			}
+		}
+		rng.Shuffle(n, func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
+	}
+	if m := first.Multiplicities(); !slices.Equal(m, []int{0, 1, 2, 3}) {
+		t.Error("multiplicities", m)
+	}
+}
+
+// One tag in every row is a class, unless it is said otherwise; one row elsewhere with two makes tag sets of all.
+func TestOneTagEach(t *testing.T) {
+	one := shaped(values(ints("labels", 4, 2), array.Int8, 0, 0, 1, 1, 0, 0, 0, 1, 0, 1, 0, 0), 4, 3)
+	set := tagged(t, Options{}, one)
+	if s := set.Layers[0].Train; s.Tags != nil || !slices.Equal(s.Labels, []int64{2, 0, 1, 0}) {
+		t.Error(s.Tags, s.Labels)
+	}
+	want := [][]int{{0}, {1}, {2}}
+	set = tagged(t, Options{MultiLabel: "yes"}, one)
+	if s := set.Layers[0].Train; s.Tags == nil || !reflect.DeepEqual(s.Tags.Sets, want) || !slices.Equal(s.Labels, []int64{2, 0, 1, 0}) {
+		t.Error(s.Tags, s.Labels)
+	}
+	classes := values(ints("labels", 4, 2), array.Int8, 2, 0, 1, 0)
+	set = tagged(t, Options{MultiLabel: "yes"}, classes, f32("weights", 4, 3))
+	if s := set.Layers[0].Train; s.Tags.Count != 4 || !reflect.DeepEqual(s.Tags.Sets, want) {
+		t.Error(s.Tags)
+	}
+	two := shaped(values(ints("test_labels", 4, 2), array.Int8, 0, 1, 1, 1, 0, 0, 0, 1, 0, 1, 0, 0), 4, 3)
+	set = tagged(t, Options{}, one, f32("test_features", 4, 3), two)
+	if l := set.Layers[0]; l.Train.Tags == nil || !reflect.DeepEqual(l.Test.Tags.Sets, [][]int{{0}, {1}, {1, 2}}) {
+		t.Error(l.Train.Tags, l.Test.Tags)
+	}
+}
+
+// Numbers other than 0 and 1 are tags where they are above 0, and that is noted.
+func TestWeightedTags(t *testing.T) {
+	set := tagged(t, Options{}, shaped(values(ints("labels", 2, 2), array.Float32, .5, .5, 0, 1), 2, 2))
+	s := set.Layers[0].Train
+	if !reflect.DeepEqual(s.Tags.Sets, [][]int{{1}, {0, 1}}) || !s.Tags.Weighted {
+		t.Error(s.Tags)
+	}
+	if len(set.Notes) != 1 || set.Notes[0].Code != "label_weights" {
+		t.Error(set.Notes)
+	}
+}
