@@ -83,6 +83,31 @@ type redrawn struct {
 	weights  *geometry.Vectors // rows of W; nil without a classifier
 	cross    []float64         // k x k, w_j.m_c
 	atCentre []float64         // logits at the global mean
+	between  *angles           // once they are wanted
+	spare    []float64         // k x k, to work in
+}
+
+// angles tell of the cosines between all pairs of means.
+type angles struct{ mean, deviation, widest float64 }
+
+// angles takes the cosines less that of a simplex, which keeps the digits of their spread.
+func (h *redrawn) angles() *angles {
+	if h.between != nil {
+		return h.between
+	}
+	g, norms, ideal := h.means.Gram(), h.means.Norms(), -1/float64(h.k-1)
+	var sum, square, size float64
+	for a, na := range norms {
+		for b, nb := range norms[:a] {
+			d := g[a*h.k+b]/(na*nb) - ideal
+			sum += d
+			square += d * d
+			size += math.Abs(d)
+		}
+	}
+	pairs := float64(h.k*(h.k-1)) / 2
+	h.between = &angles{ideal + sum/pairs, math.Sqrt(max(0, square/pairs-sum/pairs*sum/pairs)), size / pairs}
+	return h.between
 }
 
 func (h *redrawn) cosines() []float64 {
@@ -107,9 +132,9 @@ var shapeMetrics = []struct {
 	eval   func(h *redrawn) float64
 }{
 	{"nc2_equinorm", true, false, false, func(h *redrawn) float64 { return equinorm(frame{Vectors: h.means}).Number }},
-	{"nc2_equiangle", true, false, false, func(h *redrawn) float64 { return equiangle(frame{Vectors: h.means}).Number }},
-	{"nc2_max_angle", true, false, true, func(h *redrawn) float64 { return maxAngle(frame{Vectors: h.means}).Number }},
-	{"nc2_cos_mean", false, false, false, func(h *redrawn) float64 { return cosMean(frame{Vectors: h.means}).Number }},
+	{"nc2_equiangle", true, false, false, func(h *redrawn) float64 { return h.angles().deviation }},
+	{"nc2_max_angle", true, false, true, func(h *redrawn) float64 { return h.angles().widest }},
+	{"nc2_cos_mean", false, false, false, func(h *redrawn) float64 { return h.angles().mean }},
 	{"nc2_etf", true, false, false, func(h *redrawn) float64 { return etf(frame{Vectors: h.means}).Number }},
 	{"nc3_distance", true, true, false, func(h *redrawn) float64 {
 		trace := 0.0
@@ -122,7 +147,7 @@ var shapeMetrics = []struct {
 	{"nc3_uniform", true, true, false, func(h *redrawn) float64 { return deviation(h.cosines()) }},
 	{"nc3_etf", true, true, false, func(h *redrawn) float64 { return crossError(h.k, h.cross) }},
 	{"nc3_etf_centred", true, true, false, func(h *redrawn) float64 {
-		g := append([]float64(nil), h.cross...)
+		g := append(h.spare[:0], h.cross...)
 		removeMean(g, h.k, h.k)
 		return crossError(h.k, g)
 	}},
@@ -186,8 +211,9 @@ func (s *sample) shapes(values Values, l *layout, w *draw, f fourth) {
 		}
 		return v
 	}
-	parallel.For(times, func(_, at int) {
-		h := w.again(rand.New(rand.NewPCG(s.opts.Seed, 1<<32+uint64(at))), first, l, f, centring, toWeights)
+	rooms := make([]room, parallel.Workers())
+	parallel.For(times, func(worker, at int) {
+		h := w.again(rand.New(rand.NewPCG(s.opts.Seed, 1<<32+uint64(at))), first, l, f, centring, toWeights, &rooms[worker])
 		for i, m := range shapeMetrics {
 			if values.has(m.id) {
 				drawn[i][at] = measure(h, i)
@@ -245,14 +271,24 @@ func (w *draw) times(v *geometry.Vectors) []float64 {
 	return out
 }
 
+// A room holds the matrices of one draw after another, k x k.
+type room struct {
+	x     []float64 // row c: m_j.N_c
+	y     []float64 // row c: w_j.N_c
+	noise []float64 // N N'
+	gram  []float64
+	cross []float64
+}
+
 // again draws a shape: M + N with N_c of covariance Sigma_c/n_c, as combinations of lots, in the products that metrics are made of.
-func (w *draw) again(r *rand.Rand, first *redrawn, l *layout, f fourth, centring, toWeights []float64) *redrawn {
+// It lasts until the next one in the same room.
+func (w *draw) again(r *rand.Rand, first *redrawn, l *layout, f fourth, centring, toWeights []float64, in *room) *redrawn {
 	k := w.k
-	x := make([]float64, k*k) // row c: m_j.N_c
-	var y []float64           // row c: w_j.N_c
+	in.x, in.noise = cleared(in.x, k*k), cleared(in.noise, k*k)
 	if toWeights != nil {
-		y = make([]float64, k*k)
+		in.y = cleared(in.y, k*k)
 	}
+	x, y, noise := in.x, in.y, in.noise
 	with := 0
 	for i, c := range w.class {
 		if i == w.begin[i] {
@@ -265,39 +301,61 @@ func (w *draw) again(r *rand.Rand, first *redrawn, l *layout, f fourth, centring
 		}
 	}
 	up := math.Sqrt(float64(k) / float64(with)) // classes without a lot are as the others
-	noise := make([]float64, k*k)               // N N'
+	size := make([]float64, k)                  // N_a.N_b has the variance tr Sigma_a Sigma_b/(n_a n_b), a product of two
+	for a := range k {
+		size[a] = math.Sqrt(math.Sqrt(max(f.other.value, 0)) * l.tau[a] / l.n[a])
+	}
 	for a := range k {
 		for b := range a {
-			v := r.NormFloat64() * math.Sqrt(max(f.trace(l, a, b), 0)/(l.n[a]*l.n[b]))
-			noise[a*k+b], noise[b*k+a] = v, v
+			noise[a*k+b] = r.NormFloat64() * size[a] * size[b]
 		}
-		noise[a*k+a] = r.NormFloat64() * math.Sqrt(max(2*f.trace(l, a, a), 0)/(l.n[a]*(l.n[a]-1)))
+		noise[a*k+a] = r.NormFloat64() * math.Sqrt(max(2*f.trace(l, a, a), 0)/(l.n[a]*(l.n[a]-1))) / 2
 	}
+	in.gram = append(in.gram[:0], noise...)
+	addTransposed(k, noise, in.gram)
 	kernel.Scale64(x, up)
 	lessRows(k, x, centring)
 	lessRows(k, noise, centring)
 	lessColumns(k, noise, centring)
-	gram := append([]float64(nil), first.means.Gram()...)
-	kernel.Add64(gram, noise)
-	for a := range k {
-		for b := range k {
-			gram[a*k+b] += x[a*k+b] + x[b*k+a]
-		}
-	}
-	h := &redrawn{k: k, means: geometry.FromGram(k, gram), weights: first.weights}
-	if y != nil {
+	in.gram = append(in.gram[:0], first.means.Gram()...)
+	kernel.Add64(in.gram, noise)
+	kernel.Add64(in.gram, x)
+	addTransposed(k, in.gram, x)
+	h := &redrawn{k: k, means: geometry.FromGram(k, in.gram), weights: first.weights, spare: noise}
+	if toWeights != nil {
 		kernel.Scale64(y, up)
 		centre := lessRows(k, y, centring)
-		h.cross = append([]float64(nil), first.cross...)
 		h.atCentre = append([]float64(nil), first.atCentre...)
 		kernel.Add64(h.atCentre, centre)
-		for c := range k {
-			for j := range k {
-				h.cross[j*k+c] += y[c*k+j]
+		in.cross = append(in.cross[:0], first.cross...)
+		addTransposed(k, in.cross, y)
+		h.cross = in.cross
+	}
+	return h
+}
+
+// cleared is n zeros, in v if they fit.
+func cleared(v []float64, n int) []float64 {
+	if cap(v) < n {
+		return make([]float64, n)
+	}
+	v = v[:n]
+	clear(v)
+	return v
+}
+
+// addTransposed adds the transpose of one k x k matrix to another, piece by piece: whole columns would miss the caches.
+func addTransposed(k int, dst, src []float64) {
+	const piece = 32
+	for i := 0; i < k; i += piece {
+		for j := 0; j < k; j += piece {
+			for a := i; a < min(i+piece, k); a++ {
+				for b := j; b < min(j+piece, k); b++ {
+					dst[a*k+b] += src[b*k+a]
+				}
 			}
 		}
 	}
-	return h
 }
 
 // lessRows takes the weighted mean of the rows of a k x k matrix away from each, and returns it.
