@@ -1,0 +1,210 @@
+package decode
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// Sets scores predicted tag sets against the true ones, over n rows of K tags. TP, FP, FN are counts.
+type Sets struct {
+	ExactMatch  float64 `json:"exact_match"`         // share of rows that agree
+	HammingLoss float64 `json:"hamming_loss"`        // share of the n K entries that differ
+	IoU         float64 `json:"iou"`                 // mean |P & S| / |P | S|; both empty: 1
+	F1Sample    float64 `json:"f1_sample"`           // mean of a row's 2 TP/(2 TP + FP + FN); 0/0: 1
+	F1Micro     float64 `json:"f1_micro"`            // the same of all entries
+	F1Macro     float64 `json:"f1_macro"`            // mean of the same by tag, tags with 0/0 left out
+	LeftOut     int     `json:"f1_macro_left_out"`   // how many these are
+	RightSize   float64 `json:"right_size"`          // share of rows with as many tags
+	Empty       int     `json:"n_empty_predictions"` // rows for which no tag is predicted
+}
+
+// CompareSets scores predictions; tags are increasing and below k.
+func CompareSets(predicted, truth [][]int, k int) Sets {
+	var s Sets
+	tp, fp, fn := make([]int, k), make([]int, k), make([]int, k)
+	ratio := func(a, b int) float64 {
+		if b == 0 {
+			return 1
+		}
+		return float64(a) / float64(b)
+	}
+	wrong := 0
+	for i, p := range predicted {
+		y := truth[i]
+		both := 0
+		for _, tag := range p {
+			if _, ok := slices.BinarySearch(y, tag); ok {
+				both++
+				tp[tag]++
+			} else {
+				fp[tag]++
+			}
+		}
+		for _, tag := range y {
+			if _, ok := slices.BinarySearch(p, tag); !ok {
+				fn[tag]++
+			}
+		}
+		differ := len(p) + len(y) - 2*both
+		wrong += differ
+		s.IoU += ratio(both, len(p)+len(y)-both)
+		s.F1Sample += ratio(2*both, len(p)+len(y))
+		if differ == 0 {
+			s.ExactMatch++
+		}
+		if len(p) == len(y) {
+			s.RightSize++
+		}
+		if len(p) == 0 {
+			s.Empty++
+		}
+	}
+	var hits, all int
+	for tag := range k {
+		of := 2*tp[tag] + fp[tag] + fn[tag]
+		hits, all = hits+2*tp[tag], all+of
+		if of == 0 {
+			s.LeftOut++
+			continue
+		}
+		s.F1Macro += ratio(2*tp[tag], of)
+	}
+	n := float64(len(predicted))
+	s.ExactMatch, s.RightSize, s.IoU, s.F1Sample = s.ExactMatch/n, s.RightSize/n, s.IoU/n, s.F1Sample/n
+	s.HammingLoss = float64(wrong) / (n * float64(k))
+	s.F1Micro = ratio(hits, all)
+	if s.LeftOut < k {
+		s.F1Macro /= float64(k - s.LeftOut)
+	}
+	return s
+}
+
+// Ranking scores the logits of n rows themselves. The first two and OneError are means over rows with tags, the maps over tags
+// that occur, the others over all rows. Ties count against.
+type Ranking struct {
+	Mass       float64 `json:"mass_on_tags"` // of the softmax
+	SoftIoU    float64 `json:"soft_iou"`     // sum_k min(p, y/m) / sum_k max(p, y/m)
+	MapLogit   float64 `json:"map_logit"`    // mean average precision, rows ranked by the logit of a tag
+	MapSoftmax float64 `json:"map_softmax"`  // by its probability
+	Coverage   float64 `json:"coverage"`     // worst rank of a tag, from 0; no tags: 0
+	Loss       float64 `json:"ranking_loss"` // share of pairs of a tag and another one with z_k <= z_l; no pairs: 0
+	OneError   float64 `json:"one_error"`    // whether one of the tags with the largest logit is wrong
+	LRAP       float64 `json:"lrap"`         // mean over tags of |{j in S: z_j >= z_k}| / rank_k; no pairs: 1
+}
+
+// Rank scores logits, n x k, against the true tag sets, of which one at least has a tag.
+func Rank(z []float64, truth [][]int, k int) Ranking {
+	var r Ranking
+	n := len(truth)
+	p := make([]float64, len(z))
+	is := make([]bool, k)
+	withTags := 0.0
+	for i, set := range truth {
+		row, soft := z[i*k:(i+1)*k], p[i*k:(i+1)*k]
+		lse := logSumExp(row)
+		for j, x := range row {
+			soft[j] = math.Exp(x - lse)
+		}
+		for _, tag := range set {
+			is[tag] = true
+		}
+		r.add(row, soft, set, is)
+		for _, tag := range set {
+			is[tag] = false
+		}
+		if len(set) > 0 {
+			withTags++
+		}
+	}
+	r.Mass, r.SoftIoU, r.OneError = r.Mass/withTags, r.SoftIoU/withTags, r.OneError/withTags
+	rows := float64(n)
+	r.Coverage, r.Loss, r.LRAP = r.Coverage/rows, r.Loss/rows, r.LRAP/rows
+	r.MapLogit, r.MapSoftmax = meanPrecision(z, truth, k), meanPrecision(p, truth, k)
+	return r
+}
+
+// add counts a row.
+func (r *Ranking) add(z, p []float64, set []int, is []bool) {
+	k, m := len(z), len(set)
+	if m == 0 {
+		r.LRAP++
+		return
+	}
+	share := 1 / float64(m)
+	top, lower, upper := slices.Max(z), 0.0, 0.0
+	for j := range z {
+		y := 0.0
+		if is[j] {
+			y = share
+			r.Mass += p[j]
+		}
+		lower, upper = lower+min(p[j], y), upper+max(p[j], y)
+	}
+	r.SoftIoU += lower / upper
+	for j := range z {
+		if z[j] == top && !is[j] {
+			r.OneError++
+			break
+		}
+	}
+	worst, pairs, precision := 0, 0, 0.0
+	for _, tag := range set {
+		rank, inside := 0, 0
+		for j, x := range z {
+			if x >= z[tag] {
+				rank++
+				if is[j] {
+					inside++
+				}
+			}
+		}
+		worst = max(worst, rank)
+		pairs += rank - inside
+		precision += float64(inside) / float64(rank)
+	}
+	r.Coverage += float64(worst - 1)
+	if m == k {
+		r.LRAP++
+		return
+	}
+	r.Loss += float64(pairs) / float64(m*(k-m))
+	r.LRAP += precision * share
+}
+
+// meanPrecision is the mean over the tags that occur of average precision: rows of one score enter together.
+func meanPrecision(scores []float64, truth [][]int, k int) float64 {
+	rows := make([][]int, k)
+	for i, set := range truth {
+		for _, tag := range set {
+			rows[tag] = append(rows[tag], i)
+		}
+	}
+	order := make([]int, len(truth))
+	is := make([]bool, len(truth))
+	sum, tags := 0.0, 0.0
+	for tag, with := range rows {
+		if len(with) == 0 {
+			continue
+		}
+		for i := range order {
+			order[i], is[i] = i, false
+		}
+		for _, i := range with {
+			is[i] = true
+		}
+		slices.SortFunc(order, func(i, j int) int { return cmp.Compare(scores[j*k+tag], scores[i*k+tag]) })
+		hits, before := 0, 0
+		for i, row := range order {
+			if is[row] {
+				hits++
+			}
+			if i+1 == len(order) || scores[order[i+1]*k+tag] != scores[row*k+tag] {
+				sum += float64(hits-before) / float64(len(with)) * float64(hits) / float64(i+1)
+				before = hits
+			}
+		}
+		tags++
+	}
+	return sum / tags
+}
