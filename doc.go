@@ -16,6 +16,7 @@
 //	z_i        logits W h_i + b                                          moments.Plan, moments.Pass2
 //	nc1 ...    every metric: formula, source, value at collapse          collapse.Metrics, one entry each
 //	           levels of collapse and the verdict on them                collapse.Verdict
+//	S_i, C_m   tag sets of rows with several tags; scales of their means  features.Tags, collapse.MultiLabelMetrics, decode
 //	simplex, orthoplex, cube: what the means may become                  geometry.Polytope
 //	lambda_W   decays, energies, temperatures of free features           ufm.Problem
 //

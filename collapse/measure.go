@@ -28,6 +28,7 @@ type Options struct {
 	Minority      []int64  // minority classes; nil finds them from the counts
 	Alpha         float64  // levels at or below this count as collapsed; default 0.10
 	Confidence    float64  // of the intervals of the levels; default 0.95
+	Predict       bool     // of rows with several tags and a classifier: predict the tag sets by every rule, and score that
 	NoVerdict     bool     // leave out levels and verdict, and their cost
 	Seed          uint64   // of what is drawn by lot: rows for the errors of the levels, random directions
 	Memory        int64    // bytes for working storage; default features.DefaultMemory

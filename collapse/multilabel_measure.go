@@ -19,29 +19,43 @@ const nearestBudget = 4e12
 
 // tagLayer measures the training rows and the test rows of a layer, each by their own means.
 func (m *measurement) tagLayer(l *features.Layer) ([]*Result, error) {
-	train, err := m.tagSplit(l, l.Train, l.Array)
+	train, s, err := m.tagSplit(l, l.Train, l.Array)
 	if err != nil {
 		return nil, err
 	}
 	results := []*Result{train}
+	splits := []*features.Split{l.Train}
 	if l.Test != nil {
-		test, err := m.tagSplit(l, l.Test, "test_"+l.Array)
+		test, _, err := m.tagSplit(l, l.Test, "test_"+l.Array)
 		if err != nil {
 			return nil, err
 		}
-		results = append(results, test)
+		results, splits = append(results, test), append(splits, l.Test)
+	}
+	switch {
+	case !m.opts.Predict:
+		return results, nil
+	case s.weights == nil:
+		train.warn("no_prediction", 0, nil, "tag sets are predicted from logits, and there is no classifier for this layer")
+		return results, nil
+	}
+	p := newPredictor(s)
+	for i, r := range results {
+		if r.Predict, err = p.predict(m.ctx, m.set.Source, splits[i], m.opts.Memory); err != nil {
+			return nil, err
+		}
 	}
 	return results, nil
 }
 
 // tagSplit measures rows with tag sets.
-func (m *measurement) tagSplit(l *features.Layer, split *features.Split, array string) (*Result, error) {
+func (m *measurement) tagSplit(l *features.Layer, split *features.Split, array string) (*Result, *tagSample, error) {
 	sum, skipped, err := m.collect(split, array)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if last := sum.Classes[len(sum.Classes)-1]; len(split.Tags.Sets[last]) == 0 {
-		return nil, &features.Error{File: m.set.Source, Array: array, Kind: features.Empty, Message: "no finite row has a tag"}
+		return nil, nil, &features.Error{File: m.set.Source, Array: array, Kind: features.Empty, Message: "no finite row has a tag"}
 	}
 	s := newTagSample(split, sum, l.Classifier, m.opts.RankTol)
 	s.seed = m.opts.Seed
@@ -50,13 +64,13 @@ func (m *measurement) tagSplit(l *features.Layer, split *features.Split, array s
 	extra := map[int][]float64{}
 	if slices.Contains(m.opts.Compat, mlabScript) {
 		if x, err = s.newMlab(split); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		extra[1] = x.axes
 	}
 	sums, err := s.plan(double, extra).Collect(m.ctx, split, m.scan)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s.take(sums)
 	r := s.result(m.set, l, split)
@@ -68,7 +82,7 @@ func (m *measurement) tagSplit(l *features.Layer, split *features.Split, array s
 	for _, name := range m.opts.Compat {
 		s.imitate(r, x, name)
 	}
-	return r, nil
+	return r, s, nil
 }
 
 // setPrecision decides in what the products of the second pass are taken, and how many rows are compared with the means.

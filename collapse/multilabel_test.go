@@ -289,3 +289,48 @@ func TestMultiLabelNames(t *testing.T) {
 		t.Errorf("unmatched %q", bad)
 	}
 }
+
+// Every rule on the test rows of the networks, against numpy; prototypes by sorting agree with a search through all of them as
+// often as they should.
+func TestPredictReference(t *testing.T) {
+	ref := map[string]any{}
+	tagReference(t, ref)
+	for _, name := range []string{"mlab_m12", "mlab_m123", "mlab_m12_relu"} {
+		report, err := collapse.Measure(context.Background(), dump(t, name), collapse.Options{Predict: true, Metrics: []string{"ml_n_tagsets"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := ref[name].(map[string]any)
+		check := func(what string, got any, want map[string]any) {
+			text, _ := json.Marshal(got)
+			have := map[string]float64{}
+			if err := json.Unmarshal(text, &have); err != nil {
+				t.Fatal(err)
+			}
+			for id, w := range want {
+				if v, ok := have[id]; !ok || math.Abs(v-w.(float64)) > 1e-9 {
+					t.Errorf("%s: %s: %s is %v, expected %v", name, what, id, v, w)
+				}
+			}
+		}
+		for i, split := range []string{"train_ranking", "test_ranking"} {
+			check(split, report.Results[i].Predict.Ranking, want[split].(map[string]any))
+		}
+		test := report.Results[1].Predict
+		for rule, w := range want["test_decoders"].(map[string]any) {
+			if rule == "onn_euclid_exhaustive" {
+				continue // the oracle of the test of package decode
+			}
+			check(rule, test.Rules[rule], w.(map[string]any))
+		}
+		parameters := want["decoder_parameters"].(map[string]any)
+		for m, c := range test.Scale {
+			if w := parameters["scale_fitted"].(map[string]any)["m"+m].(float64); math.Abs(c-w) > 1e-9 {
+				t.Errorf("%s: scale of %s tags is %v, expected %v", name, m, c, w)
+			}
+		}
+		if math.Abs(test.Square-parameters["r2"].(float64)) > 1e-9*test.Square {
+			t.Errorf("%s: square %v, expected %v", name, test.Square, parameters["r2"])
+		}
+	}
+}

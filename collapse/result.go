@@ -155,6 +155,7 @@ type Result struct {
 	Metrics        Values
 	PerClass       []ClassRow                  // nil unless asked for
 	Compat         map[string]map[string]Value // script -> quantity -> value; nil unless asked for
+	Predict        *Prediction                 // of rows with several tags; nil unless asked for
 	Notes          []Warning                   // peculiarities of the compat scripts asked for
 	Warnings       []Warning
 }
@@ -211,8 +212,9 @@ func (r *Result) MarshalJSON() ([]byte, error) {
 		Metrics   json.RawMessage              `json:"metrics"`
 		PerClass  []ClassRow                   `json:"per_class,omitempty"`
 		Compat    map[string]map[string]number `json:"compat,omitempty"`
+		Predict   *Prediction                  `json:"predict,omitempty"`
 		Notes     []Warning                    `json:"notes,omitempty"`
 		Warnings  []Warning                    `json:"warnings"`
 	}{r.Source, r.Layer, r.Step, r.Split, r.Samples, r.Skipped, r.Dimension, r.Classes, r.PresentClasses, r.ClassCounts,
-		labels, r.Tags, r.DType, r.Precision, r.Route, r.Verdict, metrics, r.PerClass, compat, r.Notes, warnings})
+		labels, r.Tags, r.DType, r.Precision, r.Route, r.Verdict, metrics, r.PerClass, compat, r.Predict, r.Notes, warnings})
 }

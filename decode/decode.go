@@ -48,6 +48,20 @@ var rules = []Rule{
 // Rules lists what a Decoder can do.
 func Rules() []Rule { return slices.Clone(rules) }
 
+// Names of rules that need more than the scores of a row.
+const (
+	NearestMean = "nearest_tagset_mean"
+	TopM        = "top_m_oracle"
+)
+
+// Others are rules to compare with. A Decoder does not know them: one needs all training means, the other the answer.
+func Others() []Rule {
+	return []Rule{
+		{Name: NearestMean, Text: "tag set of the nearest training mean"},
+		{Name: TopM, Text: "told the number of tags: no rule on logits can do better"},
+	}
+}
+
 // Prototypes stand for the means of all tag sets: that of S is Scale_m times the sum of its tags' vectors, m = |S|
 // (Li et al. 2023, tag-wise average).
 type Prototypes struct {

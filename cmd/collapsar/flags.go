@@ -63,6 +63,7 @@ func (m *measureFlags) add(cmd *cobra.Command) {
 	m.Alpha, m.Confidence = 0.10, 0.95
 	f.Float64Var(&m.Alpha, "alpha", m.Alpha, "levels at or below this count as collapsed, a tenth of it for the centre")
 	f.Float64Var(&m.Confidence, "confidence", m.Confidence, "of the intervals of the levels")
+	f.BoolVar(&m.Predict, "predict", false, "of rows with several tags: also predict their tag sets, and score that")
 	f.BoolVar(&m.NoVerdict, "no-verdict", false, "leave out the levels and the verdict")
 	f.Uint64Var(&m.Seed, "seed", 0, "of what is drawn by lot for the levels")
 	f.Int64SliceVar(&m.Minority, "minority", nil, "the minority `classes`, as in 5,6; default: found from the counts")

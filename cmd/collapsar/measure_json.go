@@ -69,6 +69,7 @@ type effective struct {
 	Alpha         float64  `json:"alpha"`
 	Confidence    float64  `json:"confidence"`
 	NoVerdict     bool     `json:"no_verdict"`
+	Predict       bool     `json:"predict,omitempty"`
 	Seed          uint64   `json:"seed"`
 	Minority      []int64  `json:"minority,omitempty"`
 	Features      string   `json:"features,omitempty"`
@@ -90,7 +91,7 @@ func optionsOf(o features.Options, m measureFlags) effective {
 		metrics = []string{"default"}
 	}
 	return effective{
-		m.GlobalMean, m.Precision, metrics, m.Compat, m.PerClass, m.SkipNonfinite, m.RankTol, m.MSELambda, m.DepthEps, m.Alpha, m.Confidence, m.NoVerdict, m.Seed, m.Minority,
+		m.GlobalMean, m.Precision, metrics, m.Compat, m.PerClass, m.SkipNonfinite, m.RankTol, m.MSELambda, m.DepthEps, m.Alpha, m.Confidence, m.NoVerdict, m.Predict, m.Seed, m.Minority,
 		o.Features, o.Labels, o.Weights, o.Bias, o.Layer, o.LabelsFile, o.WeightsFile, o.TestFile, o.BFloat16, o.MultiLabel, o.LabelColumns,
 	}
 }

@@ -1,0 +1,192 @@
+package collapse
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/collapsar/collapsar/decode"
+	"github.com/collapsar/collapsar/features"
+	"github.com/collapsar/collapsar/internal/kernel"
+	"github.com/collapsar/collapsar/internal/parallel"
+	"github.com/collapsar/collapsar/moments"
+)
+
+// Prediction is how well tag sets are found by each rule, on rows of a split, with what the training rows give.
+type Prediction struct {
+	Rules      map[string]decode.Sets `json:"rules"`
+	Ranking    decode.Ranking         `json:"ranking"`
+	Scale      map[string]float64     `json:"scale,omitempty"`  // C_m of the prototypes, by m; nil without prototypes
+	Square     float64                `json:"square,omitempty"` // mean squared norm of their vectors
+	FromWeight bool                   `json:"from_weights"`     // vectors are rows of the classifier, for tags without rows of their own
+	Unseen     int                    `json:"unseen_rows"`      // rows whose tag set no training row has
+}
+
+// predictor is what the training rows give to predict by.
+type predictor struct {
+	train   *tagSample
+	sizes   []int
+	vectors *decode.Prototypes
+	weights bool // vectors come from the classifier
+}
+
+// newPredictor makes the prototypes of training rows: v_k = P u_k less their mean, in the coordinates of the features, and
+// scales fitted on the tag-set means. Where a tag has no rows of its own, the rows of the classifier take the place of the u_k.
+func newPredictor(s *tagSample) *predictor {
+	p := &predictor{train: s, weights: len(s.ones) < s.k}
+	for _, g := range s.groups {
+		if g.size < s.k {
+			p.sizes = append(p.sizes, g.size)
+		}
+	}
+	r := len(s.basis) / s.d
+	if r == 0 || len(p.sizes) == 0 {
+		return p
+	}
+	v := make([]float64, s.k*r)
+	if p.weights {
+		kernel.Gemm64(false, true, s.k, r, s.d, 1, s.centred, s.d, s.basis, s.d, 0, v, r)
+	} else {
+		copy(v, s.projected.u)
+	}
+	removeMean(v, s.k, r)
+	p.vectors = &decode.Prototypes{Vectors: make([]float64, s.k*s.d), Square: kernel.SumSquares64(v) / float64(s.k)}
+	kernel.Gemm64(false, false, s.k, s.d, r, 1, v, r, s.basis, s.d, 0, p.vectors.Vectors, s.d)
+	f := tagFrame{dim: r, u: v}
+	x := make([]float64, r)
+	for _, m := range p.sizes {
+		g := s.group(m)
+		xx, xy := 0.0, 0.0
+		for c := g.first; c < g.first+g.sets; c++ {
+			f.sum(x, s.set(c))
+			xx += kernel.SumSquares64(x)
+			xy += kernel.Dot64(x, s.projected.row(c))
+		}
+		if xx == 0 {
+			p.vectors = nil
+			return p
+		}
+		p.vectors.Scale = append(p.vectors.Scale, xy/xx)
+	}
+	return p
+}
+
+// predict decides for the rows of a split by every rule. Memory is K logits a row.
+func (p *predictor) predict(ctx context.Context, file string, split *features.Split, memory int64) (*Prediction, error) {
+	s := p.train
+	if need := 16 * int64(split.Rows) * int64(s.k); need > memory {
+		return nil, &features.Error{File: file, Kind: features.TooLarge, Message: "the logits of all rows take " + strconv.FormatInt(need, 10) +
+			" bytes, the budget is " + strconv.FormatInt(memory, 10) + "; raise --memory"}
+	}
+	var logits []float64
+	var truth [][]int
+	var rules []decode.Rule
+	var names []string
+	for _, rule := range decode.Rules() {
+		if p.vectors != nil || !rule.ByPrototypes() {
+			rules, names = append(rules, rule), append(names, rule.Name)
+		}
+	}
+	names = append(names, decode.NearestMean, decode.TopM)
+	found := make([][][]int, len(names)) // by rule and row
+	n := len(s.sum.Classes) - s.first
+	half := make([]float64, n)
+	for i := range half {
+		half[i] = kernel.SumSquares64(s.row(s.first+i)) / 2
+	}
+	const block = 1024
+	for b, err := range split.Batches(ctx, block) {
+		if err != nil {
+			return nil, err
+		}
+		x := b.Float64
+		if x == nil {
+			x = make([]float64, b.Rows*b.Dim)
+			kernel.Widen(x, b.Float32)
+		}
+		kept := 0
+		for i := range b.Rows { // rows that are not finite were refused or are to be left out
+			row := x[i*b.Dim : (i+1)*b.Dim]
+			if !finiteRow(row) {
+				continue
+			}
+			copy(x[kept*b.Dim:], row)
+			kept++
+			truth = append(truth, split.Tags.Sets[b.Labels[i]])
+		}
+		z := make([]float64, kept*s.k)
+		kernel.Gemm64(false, true, kept, s.k, s.d, 1, x, s.d, s.weights.Weights, s.d, 0, z, s.k)
+		for i := range kept {
+			kernel.Add64(z[i*s.k:(i+1)*s.k], s.weights.Bias)
+		}
+		logits = append(logits, z...)
+		var products []float64
+		if p.vectors != nil {
+			products = make([]float64, kept*s.k)
+			kernel.Gemm64(false, true, kept, s.k, s.d, 1, x, s.d, p.vectors.Vectors, s.d, 0, products, s.k)
+		}
+		near := make([]float64, kept*n)
+		kernel.Gemm64(false, true, kept, n, s.d, 1, x, s.d, s.mu[s.first*s.d:], s.d, 0, near, n)
+
+		first := len(truth) - kept
+		for i := range found {
+			found[i] = append(found[i], make([][]int, kept)...)
+		}
+		decoders, marks := make([]*decode.Decoder, parallel.Workers()), make([][]bool, parallel.Workers())
+		parallel.For(kept, func(w, i int) {
+			if decoders[w] == nil {
+				decoders[w] = &decode.Decoder{Tags: s.k, Multiplicities: p.sizes, Prototypes: p.vectors}
+				marks[w] = make([]bool, s.k)
+			}
+			row := z[i*s.k : (i+1)*s.k]
+			for j, rule := range rules {
+				scores := row
+				if rule.ByPrototypes() {
+					scores = products[i*s.k : (i+1)*s.k]
+				}
+				found[j][first+i] = decoders[w].Decide(rule, scores)
+			}
+			at, most := 0, math.Inf(-1)
+			for c, h := range half {
+				if v := near[i*n+c] - h; v > most {
+					at, most = c, v
+				}
+			}
+			found[len(rules)][first+i] = s.set(s.first + at)
+			top := moments.Largest(nil, row, len(truth[first+i]), marks[w])
+			slices.Sort(top)
+			found[len(rules)+1][first+i] = top
+		})
+	}
+	r := &Prediction{Rules: map[string]decode.Sets{}, Ranking: decode.Rank(logits, truth, s.k), FromWeight: p.weights}
+	for i, name := range names {
+		r.Rules[name] = decode.CompareSets(found[i], truth, s.k)
+	}
+	if p.vectors != nil {
+		r.Square, r.Scale = p.vectors.Square, map[string]float64{}
+		for i, m := range p.sizes {
+			r.Scale[strconv.Itoa(m)] = p.vectors.Scale[i]
+		}
+	}
+	r.Unseen = p.unseen(truth)
+	return r, nil
+}
+
+// unseen counts rows whose tag set no training row has.
+func (p *predictor) unseen(truth [][]int) (n int) {
+	for _, set := range truth {
+		if _, ok := slices.BinarySearchFunc(p.train.tags.Sets, set, func(a, b []int) int {
+			return cmp.Or(cmp.Compare(len(a), len(b)), slices.Compare(a, b))
+		}); !ok {
+			n++
+		}
+	}
+	return n
+}
+
+func finiteRow(row []float64) bool {
+	square := kernel.SumSquares64(row)
+	return !math.IsNaN(square) && !math.IsInf(square, 0)
+}
