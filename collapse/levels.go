@@ -348,6 +348,11 @@ func (s *sample) simplexLevel(l *layout, f fourth) (v Level) {
 	}
 	noise := max(linear+quadratic, 0) / (along * along)
 	rest := l.norm*l.norm/(along*along) - 1 - noise // |R|^2/a^2
+	v.Floor = finite(math.Sqrt(noise) * along / l.norm)
+	if *v.Floor > mostBlurred {
+		v.Low, v.Reason = finite(0), "too few samples a class to tell the means apart"
+		return v
+	}
 	cos := 1 / math.Sqrt(max(1+rest, 1e-3))
 	middle := 2 - 2*cos
 	slope := math.Pow(min(cos, 1), 3) // of D^2 by |R|^2/a^2
@@ -357,9 +362,12 @@ func (s *sample) simplexLevel(l *layout, f fourth) (v Level) {
 	if middle > 0 {
 		v.SE = finite(math.Sqrt(error2.sum / middle))
 	}
-	v.Floor = finite(math.Sqrt(noise) * along / l.norm)
 	return v
 }
+
+// mostBlurred is the floor up to which there is a simplex level: beyond it the noise of the means is half of their Gram matrix, and
+// what is left when it is taken away hangs on the estimate of the noise, which the interval does not cover.
+const mostBlurred = 0.7
 
 // set takes value and limits from those of the square.
 func (v *Level) set(middle, half float64) {

@@ -12,11 +12,10 @@ import (
 // lots is how many residuals stand for all where sums of fourth order are estimated: as many as small data sets
 // give for little, and in large ones enough for 25,000 pairs of one class.
 func (s *sample) lots() int {
-	const most, least = 2048, 512
 	if s.n*float64(s.d) <= 1<<23 {
-		return most
+		return 2048
 	}
-	return min(most, max(least, int(225*math.Sqrt(float64(s.k)))))
+	return min(1536, max(512, int(225*math.Sqrt(float64(s.k)))))
 }
 
 // A draw is residuals drawn by lot, as many of every class, and their products. They are scaled to unit length on average, and
