@@ -141,12 +141,17 @@ func (p *predictor) predict(ctx context.Context, file string, split *features.Sp
 				marks[w] = make([]bool, s.k)
 			}
 			row := z[i*s.k : (i+1)*s.k]
-			for j, rule := range rules {
-				scores := row
-				if rule.ByPrototypes() {
-					scores = products[i*s.k : (i+1)*s.k]
+			decide := func(scores []float64, byPrototypes bool) {
+				decoders[w].Rank(scores)
+				for j, rule := range rules {
+					if rule.ByPrototypes() == byPrototypes {
+						found[j][first+i] = decoders[w].Decide(rule)
+					}
 				}
-				found[j][first+i] = decoders[w].Decide(rule, scores)
+			}
+			decide(row, false)
+			if products != nil {
+				decide(products[i*s.k:(i+1)*s.k], true)
 			}
 			at, most := 0, math.Inf(-1)
 			for c, h := range half {

@@ -76,26 +76,20 @@ type Decoder struct {
 	Multiplicities []int       // that can be chosen, increasing, each from 1 to K-1
 	Prototypes     *Prototypes // nil without
 
-	order []int
-	r     ranked
+	r ranked
 }
 
 // ranked is the scores of a row in descending order.
 type ranked struct {
 	order []int
 	of    []float64
-	lse   float64 // log sum exp, for logits
+	sums  []float64 // of the first scores in order, 0 to K of them
+	lse   float64   // log sum exp, for logits
 }
 
 func (r *ranked) score(i int) float64 { return r.of[r.order[i]] }
 
-func (r *ranked) sum(m int) float64 {
-	s := 0.0
-	for i := range m {
-		s += r.score(i)
-	}
-	return s
-}
+func (r *ranked) sum(m int) float64 { return r.sums[m] }
 
 // above counts the tags whose probability has at least the logarithm given.
 func (r *ranked) above(limit float64) int {
@@ -117,16 +111,23 @@ func (d *Decoder) least(cost func(i, m int) float64) int {
 	return best
 }
 
-// Decide applies a rule to the scores of a row: K logits, or for rules by prototypes the products of the row with the K
-// vectors. It returns the tags of the row in increasing order. A decoder is used by one goroutine at a time.
-func (d *Decoder) Decide(rule Rule, scores []float64) []int {
-	d.order = d.order[:0]
+// Rank sorts the scores of a row: K logits, or for rules by prototypes the products of the row with the K vectors. Decide then
+// answers for this row. A decoder is used by one goroutine at a time.
+func (d *Decoder) Rank(scores []float64) {
+	d.r.order, d.r.sums = d.r.order[:0], append(d.r.sums[:0], 0)
+	d.r.of, d.r.lse = scores, logSumExp(scores)
 	for k := range scores {
-		d.order = append(d.order, k)
+		d.r.order = append(d.r.order, k)
 	}
-	slices.SortStableFunc(d.order, func(i, j int) int { return cmp.Compare(scores[j], scores[i]) })
-	d.r = ranked{order: d.order, of: scores, lse: logSumExp(scores)}
-	tags := slices.Clone(d.order[:rule.decide(d, &d.r)])
+	slices.SortFunc(d.r.order, func(i, j int) int { return cmp.Or(cmp.Compare(scores[j], scores[i]), cmp.Compare(i, j)) })
+	for i := range scores {
+		d.r.sums = append(d.r.sums, d.r.sums[i]+d.r.score(i))
+	}
+}
+
+// Decide applies a rule to the row that was ranked. It returns the tags in increasing order.
+func (d *Decoder) Decide(rule Rule) []int {
+	tags := slices.Clone(d.r.order[:rule.decide(d, &d.r)])
 	slices.Sort(tags)
 	return tags
 }

@@ -126,10 +126,11 @@ func TestNearestPrototype(t *testing.T) {
 				cosine, most = set, c
 			}
 		}
-		if got := d.Decide(rules[0], a); !slices.Equal(got, best) {
+		d.Rank(a)
+		if got := d.Decide(rules[0]); !slices.Equal(got, best) {
 			t.Fatalf("euclid: %v, expected %v", got, best)
 		}
-		if got := d.Decide(rules[1], a); !slices.Equal(got, cosine) {
+		if got := d.Decide(rules[1]); !slices.Equal(got, cosine) {
 			t.Fatalf("cosine: %v, expected %v", got, cosine)
 		}
 	}
@@ -138,8 +139,9 @@ func TestNearestPrototype(t *testing.T) {
 // Equal scores stand in the order of their tags, and the smaller of two multiplicities wins.
 func TestTies(t *testing.T) {
 	d := &Decoder{Tags: 4, Multiplicities: []int{1, 2}}
+	d.Rank(make([]float64, 4))
 	for i, want := range map[int][]int{2: {0, 1}, 3: {0, 1, 2, 3}, 4: {0}, 5: {}, 6: {0, 1, 2, 3}} {
-		if got := d.Decide(rules[i], make([]float64, 4)); !slices.Equal(got, want) {
+		if got := d.Decide(rules[i]); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, expected %v", rules[i].Name, got, want)
 		}
 	}

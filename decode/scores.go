@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"github.com/collapsar/collapsar/internal/parallel"
 )
 
 // Sets scores predicted tag sets against the true ones, over n rows of K tags. TP, FP, FN are counts.
@@ -180,31 +182,50 @@ func meanPrecision(scores []float64, truth [][]int, k int) float64 {
 			rows[tag] = append(rows[tag], i)
 		}
 	}
-	order := make([]int, len(truth))
-	is := make([]bool, len(truth))
+	precision := make([]float64, k)
+	columns := make([][]scored, parallel.Workers())
+	parallel.For(k, func(w, tag int) {
+		if len(rows[tag]) == 0 {
+			return
+		}
+		if columns[w] == nil {
+			columns[w] = make([]scored, len(truth))
+		}
+		precision[tag] = averagePrecision(columns[w], scores, rows[tag], tag, k)
+	})
 	sum, tags := 0.0, 0.0
-	for tag, with := range rows {
-		if len(with) == 0 {
-			continue
+	for tag, p := range precision {
+		if len(rows[tag]) > 0 {
+			sum, tags = sum+p, tags+1
 		}
-		for i := range order {
-			order[i], is[i] = i, false
-		}
-		for _, i := range with {
-			is[i] = true
-		}
-		slices.SortFunc(order, func(i, j int) int { return cmp.Compare(scores[j*k+tag], scores[i*k+tag]) })
-		hits, before := 0, 0
-		for i, row := range order {
-			if is[row] {
-				hits++
-			}
-			if i+1 == len(order) || scores[order[i+1]*k+tag] != scores[row*k+tag] {
-				sum += float64(hits-before) / float64(len(with)) * float64(hits) / float64(i+1)
-				before = hits
-			}
-		}
-		tags++
 	}
 	return sum / tags
+}
+
+// scored is a row's score for a tag, and whether it has the tag.
+type scored struct {
+	score float64
+	has   bool
+}
+
+// averagePrecision is that of one tag, which the rows given have.
+func averagePrecision(column []scored, scores []float64, with []int, tag, k int) (sum float64) {
+	for i := range column {
+		column[i] = scored{score: scores[i*k+tag]}
+	}
+	for _, i := range with {
+		column[i].has = true
+	}
+	slices.SortFunc(column, func(a, b scored) int { return cmp.Compare(b.score, a.score) })
+	hits, before := 0, 0
+	for i, row := range column {
+		if row.has {
+			hits++
+		}
+		if i+1 == len(column) || column[i+1].score != row.score {
+			sum += float64(hits-before) / float64(len(with)) * float64(hits) / float64(i+1)
+			before = hits
+		}
+	}
+	return sum
 }
