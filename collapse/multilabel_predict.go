@@ -80,7 +80,8 @@ func (p *predictor) predict(ctx context.Context, file string, split *features.Sp
 		return nil, &features.Error{File: file, Kind: features.TooLarge, Message: "the logits of all rows take " + strconv.FormatInt(need, 10) +
 			" bytes, the budget is " + strconv.FormatInt(memory, 10) + "; raise --memory"}
 	}
-	var logits []float64
+	const block = 1024
+	logits := make([]float64, 0, split.Rows*s.k)
 	var truth [][]int
 	var rules []decode.Rule
 	var names []string
@@ -90,13 +91,17 @@ func (p *predictor) predict(ctx context.Context, file string, split *features.Sp
 		}
 	}
 	names = append(names, decode.NearestMean, decode.TopM)
-	found := make([][][]int, len(names)) // by rule and row
+	found := make([][][]int, len(names)) // by rule and row of a block
+	tallies := make([]*decode.Tally, len(names))
+	for i := range tallies {
+		found[i], tallies[i] = make([][]int, block), decode.NewTally(s.k)
+	}
+	decoders, marks := make([]*decode.Decoder, parallel.Workers()), make([][]bool, parallel.Workers())
 	n := len(s.sum.Classes) - s.first
 	half := make([]float64, n)
 	for i := range half {
 		half[i] = kernel.SumSquares64(s.row(s.first+i)) / 2
 	}
-	const block = 1024
 	for b, err := range split.Batches(ctx, block) {
 		if err != nil {
 			return nil, err
@@ -131,10 +136,6 @@ func (p *predictor) predict(ctx context.Context, file string, split *features.Sp
 		kernel.Gemm64(false, true, kept, n, s.d, 1, x, s.d, s.mu[s.first*s.d:], s.d, 0, near, n)
 
 		first := len(truth) - kept
-		for i := range found {
-			found[i] = append(found[i], make([][]int, kept)...)
-		}
-		decoders, marks := make([]*decode.Decoder, parallel.Workers()), make([][]bool, parallel.Workers())
 		parallel.For(kept, func(w, i int) {
 			if decoders[w] == nil {
 				decoders[w] = &decode.Decoder{Tags: s.k, Multiplicities: p.sizes, Prototypes: p.vectors}
@@ -145,7 +146,7 @@ func (p *predictor) predict(ctx context.Context, file string, split *features.Sp
 				decoders[w].Rank(scores)
 				for j, rule := range rules {
 					if rule.ByPrototypes() == byPrototypes {
-						found[j][first+i] = decoders[w].Decide(rule)
+						found[j][i] = decoders[w].Decide(rule)
 					}
 				}
 			}
@@ -159,15 +160,20 @@ func (p *predictor) predict(ctx context.Context, file string, split *features.Sp
 					at, most = c, v
 				}
 			}
-			found[len(rules)][first+i] = s.set(s.first + at)
+			found[len(rules)][i] = s.set(s.first + at)
 			top := moments.Largest(nil, row, len(truth[first+i]), marks[w])
 			slices.Sort(top)
-			found[len(rules)+1][first+i] = top
+			found[len(rules)+1][i] = top
 		})
+		for j, t := range tallies {
+			for i := range kept {
+				t.Add(found[j][i], truth[first+i])
+			}
+		}
 	}
 	r := &Prediction{Rules: map[string]decode.Sets{}, Ranking: decode.Rank(logits, truth, s.k), FromWeight: p.weights}
 	for i, name := range names {
-		r.Rules[name] = decode.CompareSets(found[i], truth, s.k)
+		r.Rules[name] = tallies[i].Sets()
 	}
 	if p.vectors != nil {
 		r.Square, r.Scale = p.vectors.Square, map[string]float64{}

@@ -21,60 +21,75 @@ type Sets struct {
 	Empty       int     `json:"n_empty_predictions"` // rows for which no tag is predicted
 }
 
-// CompareSets scores predictions; tags are increasing and below k.
-func CompareSets(predicted, truth [][]int, k int) Sets {
-	var s Sets
-	tp, fp, fn := make([]int, k), make([]int, k), make([]int, k)
-	ratio := func(a, b int) float64 {
-		if b == 0 {
-			return 1
-		}
-		return float64(a) / float64(b)
+// A Tally counts predicted tag sets against the true ones.
+type Tally struct {
+	sums       Sets
+	rows       int
+	wrong      int
+	tp, fp, fn []int // by tag
+}
+
+// NewTally returns a tally of k tags and no rows.
+func NewTally(k int) *Tally {
+	return &Tally{tp: make([]int, k), fp: make([]int, k), fn: make([]int, k)}
+}
+
+// ratio is a/b, and 1 for 0/0.
+func ratio(a, b int) float64 {
+	if b == 0 {
+		return 1
 	}
-	wrong := 0
-	for i, p := range predicted {
-		y := truth[i]
-		both := 0
-		for _, tag := range p {
-			if _, ok := slices.BinarySearch(y, tag); ok {
-				both++
-				tp[tag]++
-			} else {
-				fp[tag]++
-			}
-		}
-		for _, tag := range y {
-			if _, ok := slices.BinarySearch(p, tag); !ok {
-				fn[tag]++
-			}
-		}
-		differ := len(p) + len(y) - 2*both
-		wrong += differ
-		s.IoU += ratio(both, len(p)+len(y)-both)
-		s.F1Sample += ratio(2*both, len(p)+len(y))
-		if differ == 0 {
-			s.ExactMatch++
-		}
-		if len(p) == len(y) {
-			s.RightSize++
-		}
-		if len(p) == 0 {
-			s.Empty++
+	return float64(a) / float64(b)
+}
+
+// Add counts a row: what was predicted, and its tags. Both are increasing.
+func (t *Tally) Add(predicted, truth []int) {
+	s, both := &t.sums, 0
+	for _, tag := range predicted {
+		if _, ok := slices.BinarySearch(truth, tag); ok {
+			both++
+			t.tp[tag]++
+		} else {
+			t.fp[tag]++
 		}
 	}
+	for _, tag := range truth {
+		if _, ok := slices.BinarySearch(predicted, tag); !ok {
+			t.fn[tag]++
+		}
+	}
+	differ := len(predicted) + len(truth) - 2*both
+	t.rows++
+	t.wrong += differ
+	s.IoU += ratio(both, len(predicted)+len(truth)-both)
+	s.F1Sample += ratio(2*both, len(predicted)+len(truth))
+	if differ == 0 {
+		s.ExactMatch++
+	}
+	if len(predicted) == len(truth) {
+		s.RightSize++
+	}
+	if len(predicted) == 0 {
+		s.Empty++
+	}
+}
+
+// Sets are the scores of the rows so far, of which there must be one.
+func (t *Tally) Sets() Sets {
+	s, k := t.sums, len(t.tp)
 	var hits, all int
 	for tag := range k {
-		of := 2*tp[tag] + fp[tag] + fn[tag]
-		hits, all = hits+2*tp[tag], all+of
+		of := 2*t.tp[tag] + t.fp[tag] + t.fn[tag]
+		hits, all = hits+2*t.tp[tag], all+of
 		if of == 0 {
 			s.LeftOut++
 			continue
 		}
-		s.F1Macro += ratio(2*tp[tag], of)
+		s.F1Macro += ratio(2*t.tp[tag], of)
 	}
-	n := float64(len(predicted))
+	n := float64(t.rows)
 	s.ExactMatch, s.RightSize, s.IoU, s.F1Sample = s.ExactMatch/n, s.RightSize/n, s.IoU/n, s.F1Sample/n
-	s.HammingLoss = float64(wrong) / (n * float64(k))
+	s.HammingLoss = float64(t.wrong) / (n * float64(k))
 	s.F1Micro = ratio(hits, all)
 	if s.LeftOut < k {
 		s.F1Macro /= float64(k - s.LeftOut)
