@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/collapsar/collapsar/internal/kernel"
-	rootof "github.com/collapsar/collapsar/internal/root"
+	zerosOf "github.com/collapsar/collapsar/internal/root"
 )
 
 const liMulti = "Li et al. 2023 (multi-label)"
@@ -417,7 +417,7 @@ func marginLaw(k, m int, t1, t float64) Value {
 // scaleTheory is C_m where the margin law holds and rows of one tag have margin t1 > 0.
 func scaleTheory(k, m int, t1 float64) float64 {
 	aim := logPhi(k, 1, t1)
-	return rootof.Between(func(t float64) float64 { return logPhi(k, m, t) - aim }, math.SmallestNonzeroFloat64, t1) / t1
+	return zerosOf.Between(func(t float64) float64 { return logPhi(k, m, t) - aim }, math.SmallestNonzeroFloat64, t1) / t1
 }
 
 const marginLawSource = "this project, after Li et al. 2023"

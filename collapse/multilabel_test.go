@@ -1,6 +1,8 @@
 package collapse_test
 
 import (
+	"bufio"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"math"
@@ -9,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/collapsar/collapsar/collapse"
@@ -332,5 +335,47 @@ func TestPredictReference(t *testing.T) {
 		if math.Abs(test.Square-parameters["r2"].(float64)) > 1e-9*test.Square {
 			t.Errorf("%s: square %v, expected %v", name, test.Square, parameters["r2"])
 		}
+	}
+}
+
+// Real data as they are, without a classifier and with most tags never alone: every number that exists, and nothing else.
+func TestMultiLabelRaw(t *testing.T) {
+	ref := map[string]any{}
+	tagReference(t, ref)
+	for name, k := range map[string]int{"emotions": 6, "scene": 6, "yeast": 14} {
+		f, err := os.Open("../../shared/data/multilabel/" + name + "-train.arff.gz")
+		if err != nil {
+			t.Skip("no tables beside the repository")
+		}
+		defer f.Close()
+		z, err := gzip.NewReader(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, data := &tagRows{k: k}, false
+		lines := bufio.NewScanner(z)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			line := strings.TrimSpace(lines.Text())
+			if data && line != "" {
+				cells := strings.Split(line, ",")
+				r.dim = len(cells) - k
+				var tags []int
+				for i, c := range cells {
+					v, err := strconv.ParseFloat(c, 64)
+					switch {
+					case err != nil:
+						t.Fatal(err)
+					case i < r.dim:
+						r.x = append(r.x, v)
+					case v > 0:
+						tags = append(tags, i-r.dim)
+					}
+				}
+				r.tags = append(r.tags, tags)
+			}
+			data = data || strings.EqualFold(line, "@data")
+		}
+		agree(t, r.measure(t, collapse.Options{}), ref[name+"_train_raw"].(map[string]any), 1e-6)
 	}
 }

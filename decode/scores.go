@@ -224,7 +224,8 @@ type scored struct {
 }
 
 // averagePrecision is that of one tag, which the rows given have.
-func averagePrecision(column []scored, scores []float64, with []int, tag, k int) (sum float64) {
+func averagePrecision(column []scored, scores []float64, with []int, tag, k int) float64 {
+	sum := 0.0
 	for i := range column {
 		column[i] = scored{score: scores[i*k+tag]}
 	}
@@ -238,9 +239,9 @@ func averagePrecision(column []scored, scores []float64, with []int, tag, k int)
 			hits++
 		}
 		if i+1 == len(column) || column[i+1].score != row.score {
-			sum += float64(hits-before) / float64(len(with)) * float64(hits) / float64(i+1)
+			sum += float64(hits-before) * float64(hits) / float64(i+1)
 			before = hits
 		}
 	}
-	return sum
+	return sum / float64(len(with))
 }
