@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/collapsar/collapsar/collapse"
@@ -70,6 +71,9 @@ usage, and 99 when a result did not meet a --threshold.`,
 			reports, err := measureAll(cmd.Context(), u, in, o, m)
 			if len(reports) == 0 {
 				return err
+			}
+			if replicates && slices.ContainsFunc(reports, func(r *collapse.Report) bool { return r.Results[0].Tags != nil }) {
+				return fmt.Errorf("measure: --replicates takes rows with one label each; %s has several tags a row", reports[0].Source)
 			}
 			switch {
 			case u.json:
