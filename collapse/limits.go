@@ -81,7 +81,7 @@ type redrawn struct {
 	k        int
 	means    *geometry.Vectors
 	weights  *geometry.Vectors // rows of W; nil without a classifier
-	cross    []float64         // k x k, w_j.m_c
+	cross    []float64         // k x k, row c: w_j.m_c
 	atCentre []float64         // logits at the global mean
 	between  *angles           // once they are wanted
 	spare    []float64         // k x k, to work in
@@ -148,7 +148,7 @@ var shapeMetrics = []struct {
 	{"nc3_etf", true, true, false, func(h *redrawn) float64 { return crossError(h.k, h.cross) }},
 	{"nc3_etf_centred", true, true, false, func(h *redrawn) float64 {
 		g := append(h.spare[:0], h.cross...)
-		removeMean(g, h.k, h.k)
+		lessColumns(h.k, g, equal(h.k))
 		return crossError(h.k, g)
 	}},
 	{"nc3_scale", false, true, false, func(h *redrawn) float64 { return h.weights.Frobenius() / h.means.Frobenius() }},
@@ -158,12 +158,20 @@ var shapeMetrics = []struct {
 
 // centring are the weights of the classes in the global mean.
 func (s *sample) centring() []float64 {
-	w := make([]float64, s.k)
-	for c := range w {
-		w[c] = 1 / float64(s.k)
-		if s.opts.GlobalMean == "sample" {
+	w := equal(s.k)
+	if s.opts.GlobalMean == "sample" {
+		for c := range w {
 			w[c] = float64(s.sum.Count[c]) / s.n
 		}
+	}
+	return w
+}
+
+// equal weights.
+func equal(k int) []float64 {
+	w := make([]float64, k)
+	for c := range w {
+		w[c] = 1 / float64(k)
 	}
 	return w
 }
@@ -245,7 +253,7 @@ func (s *sample) rawCross() []float64 {
 	for c := range s.k {
 		shift := kernel.Dot64(s.class.mean, s.means.Row(c))
 		for j := range s.k {
-			g[j*s.k+c] = s.class.cross[j*s.k+c] + shift
+			g[c*s.k+j] = s.class.cross[j*s.k+c] + shift
 		}
 	}
 	return g
@@ -273,22 +281,20 @@ func (w *draw) times(v *geometry.Vectors) []float64 {
 
 // A room holds the matrices of one draw after another, k x k.
 type room struct {
-	x     []float64 // row c: m_j.N_c
-	y     []float64 // row c: w_j.N_c
-	noise []float64 // N N'
-	gram  []float64
-	cross []float64
+	x    []float64 // row c: m_j.N_c
+	y    []float64 // row c: w_j.N_c, and then all of w_j.(m_c + N_c)
+	gram []float64 // N N', and then all of (M + N)(M + N)'
 }
 
 // again draws a shape: M + N with N_c of covariance Sigma_c/n_c, as combinations of lots, in the products that metrics are made of.
 // It lasts until the next one in the same room.
 func (w *draw) again(r *rand.Rand, first *redrawn, l *layout, f fourth, centring, toWeights []float64, in *room) *redrawn {
 	k := w.k
-	in.x, in.noise = cleared(in.x, k*k), cleared(in.noise, k*k)
+	in.x, in.gram = cleared(in.x, k*k), cleared(in.gram, k*k)
 	if toWeights != nil {
 		in.y = cleared(in.y, k*k)
 	}
-	x, y, noise := in.x, in.y, in.noise
+	x, y, gram := in.x, in.y, in.gram
 	with := 0
 	for i, c := range w.class {
 		if i == w.begin[i] {
@@ -307,29 +313,30 @@ func (w *draw) again(r *rand.Rand, first *redrawn, l *layout, f fourth, centring
 	}
 	for a := range k {
 		for b := range a {
-			noise[a*k+b] = r.NormFloat64() * size[a] * size[b]
+			gram[a*k+b] = r.NormFloat64() * size[a] * size[b]
 		}
-		noise[a*k+a] = r.NormFloat64() * math.Sqrt(max(2*f.trace(l, a, a), 0)/(l.n[a]*(l.n[a]-1))) / 2
+		gram[a*k+a] = r.NormFloat64() * math.Sqrt(max(2*f.trace(l, a, a), 0)/(l.n[a]*(l.n[a]-1)))
 	}
-	in.gram = append(in.gram[:0], noise...)
-	addTransposed(k, noise, in.gram)
+	inPieces(k, func(a, b int) {
+		if b > a {
+			gram[a*k+b] = gram[b*k+a]
+		}
+	})
 	kernel.Scale64(x, up)
 	lessRows(k, x, centring)
-	lessRows(k, noise, centring)
-	lessColumns(k, noise, centring)
-	in.gram = append(in.gram[:0], first.means.Gram()...)
-	kernel.Add64(in.gram, noise)
-	kernel.Add64(in.gram, x)
-	addTransposed(k, in.gram, x)
-	h := &redrawn{k: k, means: geometry.FromGram(k, in.gram), weights: first.weights, spare: noise}
+	lessRows(k, gram, centring)
+	lessColumns(k, gram, centring)
+	kernel.Add64(gram, first.means.Gram())
+	kernel.Add64(gram, x)
+	inPieces(k, func(a, b int) { gram[a*k+b] += x[b*k+a] })
+	h := &redrawn{k: k, means: geometry.FromGram(k, gram), weights: first.weights, spare: x}
 	if toWeights != nil {
 		kernel.Scale64(y, up)
 		centre := lessRows(k, y, centring)
 		h.atCentre = append([]float64(nil), first.atCentre...)
 		kernel.Add64(h.atCentre, centre)
-		in.cross = append(in.cross[:0], first.cross...)
-		addTransposed(k, in.cross, y)
-		h.cross = in.cross
+		kernel.Add64(y, first.cross)
+		h.cross = y
 	}
 	return h
 }
@@ -344,14 +351,15 @@ func cleared(v []float64, n int) []float64 {
 	return v
 }
 
-// addTransposed adds the transpose of one k x k matrix to another, piece by piece: whole columns would miss the caches.
-func addTransposed(k int, dst, src []float64) {
+// inPieces visits the places of a k x k matrix piece by piece, for loops along rows and columns at once: whole columns would miss the
+// caches.
+func inPieces(k int, visit func(a, b int)) {
 	const piece = 32
 	for i := 0; i < k; i += piece {
 		for j := 0; j < k; j += piece {
 			for a := i; a < min(i+piece, k); a++ {
 				for b := j; b < min(j+piece, k); b++ {
-					dst[a*k+b] += src[b*k+a]
+					visit(a, b)
 				}
 			}
 		}

@@ -18,7 +18,7 @@ func (w world) metrics(f *fixed) map[string]float64 {
 	more := float64(w.d - h)
 	means := geometry.New(k, h, f.means)
 	h0 := &redrawn{k: k, means: means, weights: geometry.New(k, h, f.weights), cross: make([]float64, k*k), atCentre: make([]float64, k)}
-	kernel.Gemm64(false, true, k, k, h, 1, f.weights, h, f.means, h, 0, h0.cross, k)
+	kernel.Gemm64(false, true, k, k, h, 1, f.means, h, f.weights, h, 0, h0.cross, k)
 	out := map[string]float64{}
 	for _, m := range shapeMetrics {
 		out[m.id] = m.eval(h0)

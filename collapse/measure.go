@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -233,6 +232,7 @@ func (m *measurement) layer(l *features.Layer) (*Result, error) {
 		r.Metrics[metric.ID] = v
 	}
 	if !m.opts.NoVerdict {
+		s.forget()
 		r.Verdict = s.verdict(r.Metrics)
 	}
 	if m.opts.PerClass {
@@ -278,9 +278,7 @@ func (m *measurement) collect(split *features.Split, array string) (*moments.Sum
 	if len(sum.Classes) == 0 {
 		return nil, 0, fault(features.Empty, "none of %d rows is finite", split.Rows)
 	}
-	if sum.Dim*len(sum.Classes) > 1<<20 {
-		runtime.GC() // the tables of the pass are many times what is left of them, and would stay until as much again is in use
-	}
+	free(sum)
 	return sum, bad.Count, nil
 }
 

@@ -3,6 +3,7 @@ package collapse
 import (
 	"context"
 	"math"
+	"runtime"
 	"slices"
 
 	"github.com/collapsar/collapsar/features"
@@ -86,6 +87,26 @@ func begin(o *Options, split *features.Split, sum *moments.Summary) *sample {
 	s.means = geometry.New(s.k, s.d, m)
 	s.within, s.between, s.largest = sum.Within(), s.means.Square()/float64(s.k), sum.MaxAbsMean()
 	return s
+}
+
+// forget drops what the metrics made over all pairs of classes, where that is much.
+func (s *sample) forget() {
+	if s.k > geometry.SmallRank {
+		s.means.Forget()
+		if s.class != nil {
+			s.class.all.Forget()
+			s.class.centred.Forget()
+			s.class.present.Forget()
+		}
+	}
+}
+
+// free collects what a pass needed, where that is much: it is many times what is left, and would stay until as much
+// again is in use.
+func free(sum *moments.Summary) {
+	if sum.Dim*len(sum.Classes) > 1<<20 {
+		runtime.GC()
+	}
 }
 
 func removeMean(m []float64, k, d int) {
@@ -190,6 +211,10 @@ func (s *sample) measure(ctx context.Context, scan moments.ScanOptions, classify
 	if err != nil {
 		return err
 	}
+	if s.layoutOf != nil {
+		s.layoutOf.plan = nil
+	}
+	free(s.sum)
 	// The scatter about the finished means replaces the first pass's: it has no cancellation at all.
 	within := 0.0
 	for c := range s.k {

@@ -68,6 +68,14 @@ func (v *Vectors) Gram() []float64 {
 	return v.gram
 }
 
+// Forget drops what can be made from the rows again: matrices and lists over all pairs.
+func (v *Vectors) Forget() {
+	v.cosines, v.distances, v.axes = nil, nil, nil
+	if v.Data != nil {
+		v.gram = nil
+	}
+}
+
 // Norms are the Euclidean norms.
 func (v *Vectors) Norms() []float64 { return v.norms }
 
