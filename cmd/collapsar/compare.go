@@ -168,10 +168,11 @@ func change(m collapse.Metric, results []*collapse.Result) cell {
 func compareText(p *page, metrics []collapse.Metric, sides []*side) {
 	t := table{columns: []alignment{left, left, left}}
 	for i, s := range sides {
-		r := s.last().Results
 		facts := ""
-		if len(r) > 0 {
-			facts = sampleFacts(r[len(r)-1])
+		for _, r := range s.last().Results { // the last layer
+			if r.Split == "train" {
+				facts = sampleFacts(r)
+			}
 		}
 		if len(s.reports) > 1 {
 			facts = fmt.Sprintf("last of %s, %s: %s", plural(len(s.reports), "file"), filepath.Base(s.last().Source), facts)

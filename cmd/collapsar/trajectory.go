@@ -166,6 +166,9 @@ func writeSteps(p *page, metrics []collapse.Metric, layer string, labels []strin
 }
 
 func sampleFacts(r *collapse.Result) string {
+	if r.Tags != nil {
+		return tagLine(r) + ", " + layerFacts(r)
+	}
 	return fmt.Sprintf("%s, %s, %s", plural(r.Samples, "row"), plural(r.PresentClasses, "class"), layerFacts(r))
 }
 
