@@ -53,6 +53,7 @@ func (s *sample) draw(l *layout) *draw {
 			w.begin[i] = w.begin[i-1]
 		}
 	}
+	s.pass.Residuals = nil // they are in rows now
 	for i := m - 1; i >= 0; i-- {
 		w.end[i] = i + 1
 		if i+1 < m && w.class[i] == w.class[i+1] {

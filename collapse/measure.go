@@ -233,6 +233,7 @@ func (m *measurement) layer(l *features.Layer) (*Result, error) {
 	}
 	if !m.opts.NoVerdict {
 		s.forget()
+		free(s.sum)
 		r.Verdict = s.verdict(r.Metrics)
 	}
 	if m.opts.PerClass {

@@ -3,7 +3,7 @@ package collapse
 import (
 	"context"
 	"math"
-	"runtime"
+	"runtime/debug"
 	"slices"
 
 	"github.com/collapsar/collapsar/features"
@@ -101,11 +101,11 @@ func (s *sample) forget() {
 	}
 }
 
-// free collects what a pass needed, where that is much: it is many times what is left, and would stay until as much
+// free gives back what a pass needed, where that is much: it is many times what is left, and would stay until as much
 // again is in use.
 func free(sum *moments.Summary) {
 	if sum.Dim*len(sum.Classes) > 1<<20 {
-		runtime.GC()
+		debug.FreeOSMemory()
 	}
 }
 

@@ -351,8 +351,12 @@ type block struct {
 
 func newBlock(dim int) *block { return &block{table: newTable(dim), row64: make([]float64, dim)} }
 
-// reserve makes room for some classes in an empty block.
+// reserve makes room for some classes in an empty block, and for a few more, which the next block may have: memory
+// of one size can be used again.
 func (b *block) reserve(classes int) {
+	if classes > 64 {
+		classes = (classes + classes/32 + 63) / 64 * 64
+	}
 	b.mean, b.unit = slices.Grow(b.mean, classes*b.dim), slices.Grow(b.unit, classes*b.dim)
 	if b.wide == nil {
 		b.narrow = slices.Grow(b.narrow, classes*b.dim)
