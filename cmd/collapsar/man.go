@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +32,7 @@ func newMan(u *ui) *cobra.Command {
 func manTree(cmd *cobra.Command, dir string) error {
 	cmd.InitDefaultHelpFlag()
 	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
-	if err := writeFile(filepath.Join(dir, name), manPage(cmd)); err != nil {
+	if err := writeFile(filepath.Join(dir, name), func(w io.Writer) error { _, err := w.Write(manPage(cmd)); return err }); err != nil {
 		return err
 	}
 	for _, c := range visible(cmd) {
@@ -40,26 +41,6 @@ func manTree(cmd *cobra.Command, dir string) error {
 		}
 	}
 	return nil
-}
-
-// writeFile writes a file whole or not at all.
-func writeFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".man-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Chmod(f.Name(), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	return err
 }
 
 func visible(cmd *cobra.Command) (out []*cobra.Command) {

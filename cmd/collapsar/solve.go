@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -166,7 +167,7 @@ func writePath(ctx context.Context, u *ui, r *ufm.Report, o ufm.Options, dir str
 		if s.Point.B != nil {
 			arrays = append(arrays, npz.Values{Name: "bias", Shape: []int{len(m.Counts)}, Floats: s.Point.B})
 		}
-		if err := writeArrays(filepath.Join(dir, fmt.Sprintf("step_%06d.npz", s.Iteration)), arrays); err != nil {
+		if err := writeFile(filepath.Join(dir, fmt.Sprintf("step_%06d.npz", s.Iteration)), func(w io.Writer) error { return npz.Write(w, arrays...) }); err != nil {
 			return err
 		}
 		written++
@@ -176,27 +177,4 @@ func writePath(ctx context.Context, u *ui, r *ufm.Report, o ufm.Options, dir str
 	}
 	u.warn("%s: %s of a search that ended at %s (%s); collapsar measure %s", dir, plural(written, "step"), number(last.Value, 7), strings.ReplaceAll(last.Status, "_", " "), dir)
 	return nil
-}
-
-// writeArrays writes a whole file or none.
-func writeArrays(path string, arrays []npz.Values) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".step-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone where it was renamed
-	err = npz.Write(f, arrays...)
-	if e := f.Sync(); err == nil {
-		err = e
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Chmod(f.Name(), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	return err
 }
