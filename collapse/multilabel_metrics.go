@@ -47,11 +47,7 @@ var tagRegistry = slices.Concat(
 
 func tagGrouped(name string, metrics []tagMetric) []tagMetric {
 	for i := range metrics {
-		m := &metrics[i]
-		m.Group = name
-		if m.Ideal == "" {
-			m.Ideal = m.ideal.text
-		}
+		metrics[i].under(name)
 	}
 	return metrics
 }

@@ -22,11 +22,15 @@ var registry = slices.Concat(
 // grouped puts entries under a heading.
 func grouped(name string, metrics []Metric) []Metric {
 	for i := range metrics {
-		m := &metrics[i]
-		m.Group = name
-		if m.Ideal == "" {
-			m.Ideal = m.ideal.text
-		}
+		metrics[i].under(name)
 	}
 	return metrics
+}
+
+// under puts a metric under a heading.
+func (m *Metric) under(name string) {
+	m.Group = name
+	if m.Ideal == "" {
+		m.Ideal = m.ideal.text
+	}
 }
