@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/collapsar/collapsar/internal/atomicfile"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -32,7 +33,7 @@ func newMan(u *ui) *cobra.Command {
 func manTree(cmd *cobra.Command, dir string) error {
 	cmd.InitDefaultHelpFlag()
 	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
-	if err := writeFile(filepath.Join(dir, name), func(w io.Writer) error { _, err := w.Write(manPage(cmd)); return err }); err != nil {
+	if err := atomicfile.Write(filepath.Join(dir, name), func(w io.Writer) error { _, err := w.Write(manPage(cmd)); return err }); err != nil {
 		return err
 	}
 	for _, c := range visible(cmd) {

@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -161,27 +160,4 @@ func plural(n int, one string) string {
 		one += "e"
 	}
 	return strconv.Itoa(n) + " " + one + "s"
-}
-
-// writeFile writes a file whole or not at all.
-func writeFile(path string, fill func(w io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".collapsar-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone where it was renamed
-	err = fill(f)
-	if e := f.Sync(); err == nil {
-		err = e
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Chmod(f.Name(), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	return err
 }

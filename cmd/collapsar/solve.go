@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/collapsar/collapsar/features/npz"
+	"github.com/collapsar/collapsar/internal/atomicfile"
 	"github.com/collapsar/collapsar/internal/suggest"
 	"github.com/collapsar/collapsar/ufm"
 	"github.com/spf13/cobra"
@@ -167,7 +168,7 @@ func writePath(ctx context.Context, u *ui, r *ufm.Report, o ufm.Options, dir str
 		if s.Point.B != nil {
 			arrays = append(arrays, npz.Values{Name: "bias", Shape: []int{len(m.Counts)}, Floats: s.Point.B})
 		}
-		if err := writeFile(filepath.Join(dir, fmt.Sprintf("step_%06d.npz", s.Iteration)), func(w io.Writer) error { return npz.Write(w, arrays...) }); err != nil {
+		if err := atomicfile.Write(filepath.Join(dir, fmt.Sprintf("step_%06d.npz", s.Iteration)), func(w io.Writer) error { return npz.Write(w, arrays...) }); err != nil {
 			return err
 		}
 		written++

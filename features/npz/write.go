@@ -5,16 +5,19 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"math"
 	"strings"
+
+	"github.com/collapsar/collapsar/internal/array"
 )
 
-// Values of an array to write: float64 or int64, row-major.
+// Values of an array to write, row-major: one of the slices is not nil, or the array is an empty one of int64.
 type Values struct {
-	Name   string
-	Shape  []int
-	Floats []float64
-	Ints   []int64 // where Floats is nil
+	Name    string
+	Shape   []int
+	Floats  []float64
+	Singles []float32
+	Ints    []int64
+	Bytes   []uint8
 }
 
 // Write writes arrays as numpy.savez does: an archive of .npy files of version 1.0, stored without compression, little-endian.
@@ -23,7 +26,7 @@ func Write(w io.Writer, arrays ...Values) error {
 	for _, a := range arrays {
 		part, err := archive.CreateHeader(&zip.FileHeader{Name: a.Name + ".npy", Method: zip.Store})
 		if err == nil {
-			_, err = part.Write(a.npy())
+			err = a.npy(part)
 		}
 		if err != nil {
 			return fmt.Errorf("npz: %s: %w", a.Name, err)
@@ -32,11 +35,16 @@ func Write(w io.Writer, arrays ...Values) error {
 	return archive.Close()
 }
 
-// npy is the array as an .npy file. Its header is padded with spaces to a multiple of 64 bytes.
-func (a Values) npy() []byte {
-	descr := "<f8"
-	if a.Floats == nil {
-		descr = "<i8"
+// npy writes the array as an .npy file. Its header is padded with spaces to a multiple of 64 bytes.
+func (a Values) npy(w io.Writer) error {
+	descr := "<i8"
+	switch {
+	case a.Floats != nil:
+		descr = "<f8"
+	case a.Singles != nil:
+		descr = "<f4"
+	case a.Bytes != nil:
+		descr = "|u1"
 	}
 	shape := ""
 	for _, n := range a.Shape {
@@ -46,12 +54,16 @@ func (a Values) npy() []byte {
 	const before = 10 // magic, version, length of the header
 	header += strings.Repeat(" ", 63-(before+len(header))%64) + "\n"
 	b := binary.LittleEndian.AppendUint16([]byte("\x93NUMPY\x01\x00"), uint16(len(header)))
-	b = append(b, header...)
-	for _, v := range a.Floats {
-		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
+	if _, err := w.Write(append(b, header...)); err != nil {
+		return err
 	}
-	for _, v := range a.Ints {
-		b = binary.LittleEndian.AppendUint64(b, uint64(v))
+	switch {
+	case a.Floats != nil:
+		return array.Write(w, a.Floats)
+	case a.Singles != nil:
+		return array.Write(w, a.Singles)
+	case a.Bytes != nil:
+		return array.Write(w, a.Bytes)
 	}
-	return b
+	return array.Write(w, a.Ints)
 }

@@ -14,7 +14,8 @@ import (
 func TestWrite(t *testing.T) {
 	want := []float64{1, -0.1, math.Pi, 5e-324, math.MaxFloat64, 0}
 	var b bytes.Buffer
-	err := npz.Write(&b, npz.Values{Name: "features", Shape: []int{3, 2}, Floats: want}, npz.Values{Name: "labels", Shape: []int{3}, Ints: []int64{0, 1, 1 << 40}})
+	err := npz.Write(&b, npz.Values{Name: "features", Shape: []int{3, 2}, Floats: want}, npz.Values{Name: "labels", Shape: []int{3}, Ints: []int64{0, 1, 1 << 40}},
+		npz.Values{Name: "f32", Shape: []int{2}, Singles: []float32{1.5, math.SmallestNonzeroFloat32}}, npz.Values{Name: "u8", Shape: []int{1, 3}, Bytes: []uint8{0, 7, 255}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +28,7 @@ func TestWrite(t *testing.T) {
 	}
 	defer f.Close()
 	infos := f.Arrays()
-	if len(infos) != 2 || infos[0].Name != "features" || !slices.Equal(infos[0].Shape, []int{3, 2}) || infos[0].DType != array.Float64 ||
+	if len(infos) != 4 || infos[0].Name != "features" || !slices.Equal(infos[0].Shape, []int{3, 2}) || infos[0].DType != array.Float64 ||
 		infos[1].Name != "labels" || !slices.Equal(infos[1].Shape, []int{3}) || infos[1].DType != array.Int64 {
 		t.Fatalf("%+v", infos)
 	}
@@ -38,6 +39,16 @@ func TestWrite(t *testing.T) {
 	got := make([]float64, len(want))
 	if err := features.Float64s(got, 0); err != nil || !slices.Equal(got, want) {
 		t.Errorf("features %v, %v, wanted %v", got, err, want)
+	}
+	for name, want := range map[string][]float64{"f32": {1.5, math.SmallestNonzeroFloat32}, "u8": {0, 7, 255}} {
+		a, err := f.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]float64, len(want))
+		if err := a.Float64s(got, 0); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s %v, %v, wanted %v", name, got, err, want)
+		}
 	}
 	labels, err := f.Open("labels")
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package safetensors reads .safetensors files: a JSON header with names, types and places, then
+// Package safetensors reads and writes .safetensors files: a JSON header with names, types and places, then
 // the bytes of all tensors without a gap.
 //
 // The header is checked whole before anything else: tensors that overlap, leave a hole or do not
