@@ -133,28 +133,6 @@ type Batch struct {
 	Labels           []int64
 }
 
-// From is a set of one layer in memory, to be measured as a file would be. The slices are not
-// copied. The classifier may be nil.
-func From[T float32 | float64](rows []T, dim int, labels []int64, c *Classifier) (*Set, error) {
-	if dim <= 0 || len(rows) == 0 {
-		return nil, array.Errorf(Empty, "features", "%d numbers in rows of %d", len(rows), dim)
-	}
-	n := len(rows) / dim
-	if len(rows)%dim != 0 || len(labels) != n {
-		return nil, mismatch("labels", len(labels), "features", n)
-	}
-	if c != nil && (c.Dim != dim || len(c.Weights) != c.Classes*c.Dim || len(c.Bias) != c.Classes) {
-		return nil, array.Errorf(BadWeights, "weights", "%d columns, features have %d", c.Dim, dim)
-	}
-	a := array.Values(array.Info{Name: "features", Shape: []int{n, dim}}, rows)
-	if err := checkLabels("labels", labels, c); err != nil {
-		return nil, err
-	}
-	layer := Layer{Name: "features", Array: "features", Dim: dim, DType: a.Info().DType, Classifier: c}
-	layer.Train = newSplit("train", a, labels, "")
-	return &Set{Format: "memory", Layers: []Layer{layer}, Classifier: c}, nil
-}
-
 func newSplit(name string, a array.Array, labels []int64, file string) *Split {
 	i := a.Info()
 	return &Split{Name: name, Rows: i.Rows(), Dim: i.Width(), DType: i.DType, Labels: labels, array: a, file: file}

@@ -27,32 +27,6 @@ func (t *Tags) Multiplicities() (sizes []int) {
 	return sizes
 }
 
-// FromTags is From for rows with several tags each: row i has the tags of tags[i], each of 0..k-1.
-func FromTags[T float32 | float64](rows []T, dim, k int, tags [][]int, c *Classifier) (*Set, error) {
-	labels := make([]int64, len(tags))
-	set, err := From(rows, dim, labels, c)
-	if err != nil {
-		return nil, err
-	}
-	if c != nil && c.Classes != k {
-		return nil, unlikeWeights("labels", k, c)
-	}
-	b := newTagger(k)
-	key := make([]byte, b.bytes)
-	for i, row := range tags {
-		clear(key)
-		for _, tag := range row {
-			if tag < 0 || tag >= k {
-				return nil, array.Errorf(BadLabel, "labels", "row %d holds tag %d, expected 0..%d", i, tag, k-1)
-			}
-			key[tag/8] |= 1 << (tag % 8)
-		}
-		labels[i] = b.place(key)
-	}
-	set.Layers[0].Train.Tags = b.finish(labels)
-	return set, nil
-}
-
 // A tagger numbers tag sets as they come up. A key has a bit for every tag.
 type tagger struct {
 	count, bytes int
