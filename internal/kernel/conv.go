@@ -1,0 +1,140 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/collapsar/collapsar/internal/parallel"
+)
+
+// Conv is a two-dimensional convolution (cross-correlation) of one sample, as PyTorch's Conv2d
+// without dilation. Samples are height x width x channels, channels fastest (NHWC).
+type Conv struct {
+	Height, Width    int // of the input
+	In, Out          int // channels
+	KernelH, KernelW int
+	Stride, Pad      int // in both directions; Pad zeros are thought around the input
+	Groups           int // output channels of group g see only the input channels of group g
+}
+
+// OutH is the height of the output.
+func (c Conv) OutH() int { return (c.Height+2*c.Pad-c.KernelH)/c.Stride + 1 }
+
+// OutW is the width of the output.
+func (c Conv) OutW() int { return (c.Width+2*c.Pad-c.KernelW)/c.Stride + 1 }
+
+// InputSize, OutputSize and WeightSize are numbers of elements: of a sample of the input, of the
+// output, and of the weights.
+func (c Conv) InputSize() int  { return c.Height * c.Width * c.In }
+func (c Conv) OutputSize() int { return c.OutH() * c.OutW() * c.Out }
+func (c Conv) WeightSize() int { return c.KernelH * c.KernelW * c.In / c.Groups * c.Out }
+
+// Check tells what is wrong with the description, if anything.
+func (c Conv) Check() error {
+	for _, v := range []struct {
+		name  string
+		value int
+		least int
+	}{
+		{"height", c.Height, 1}, {"width", c.Width, 1}, {"input channels", c.In, 1}, {"output channels", c.Out, 1},
+		{"kernel height", c.KernelH, 1}, {"kernel width", c.KernelW, 1}, {"stride", c.Stride, 1}, {"padding", c.Pad, 0},
+		{"groups", c.Groups, 1},
+	} {
+		if v.value < v.least || v.value > math.MaxInt16 {
+			return fmt.Errorf("convolution: %s is %d, must be %d to %d", v.name, v.value, v.least, math.MaxInt16)
+		}
+	}
+	if c.KernelH > c.Height+2*c.Pad || c.KernelW > c.Width+2*c.Pad {
+		return fmt.Errorf("convolution: the kernel of %d x %d is larger than the input of %d x %d with padding %d",
+			c.KernelH, c.KernelW, c.Height, c.Width, c.Pad)
+	}
+	if c.In%c.Groups != 0 || c.Out%c.Groups != 0 {
+		return fmt.Errorf("convolution: %d groups do not divide %d input and %d output channels", c.Groups, c.In, c.Out)
+	}
+	if c.InputSize() > math.MaxInt32 || c.OutputSize() > math.MaxInt32 {
+		return fmt.Errorf("convolution: a sample of %d x %d x %d is too large", c.Height, c.Width, max(c.In, c.Out))
+	}
+	return nil
+}
+
+// A Convolver performs one convolution and its derivatives on batches. It holds the scratch space, so
+// it is used by one goroutine at a time; the work is divided over the pool. Results have the same bits
+// on any number of workers.
+type Convolver[T float32 | float64] struct {
+	c    Conv
+	rows int
+	// The operands of the call in progress, for the loop bodies, which are made once.
+	x, y, w, bias []T
+	n             int
+	parts         []T // gradients of the weights, one for each group of samples
+	forward       func(worker, i int)
+	backwardData  func(worker, i int)
+	backwardW     func(worker, i int)
+}
+
+// convParts is the number of groups of samples whose weight gradients are formed apart.
+const convParts = 8
+
+// NewConvolver makes a convolver for batches of up to rows samples. c must pass [Conv.Check].
+func NewConvolver[T float32 | float64](c Conv, rows int) *Convolver[T] {
+	v := &Convolver[T]{c: c, rows: rows, parts: make([]T, convParts*c.WeightSize())}
+	in, out, size := c.InputSize(), c.OutputSize(), c.WeightSize()
+	v.forward = func(_, i int) {
+		convGo(c, v.y[i*out:(i+1)*out], v.x[i*in:(i+1)*in], v.w, v.bias)
+	}
+	v.backwardData = func(_, i int) {
+		convDataGo(c, v.x[i*in:(i+1)*in], v.y[i*out:(i+1)*out], v.w)
+	}
+	v.backwardW = func(_, i int) {
+		part := v.parts[i*size : (i+1)*size]
+		clear(part)
+		for s := i * v.n / convParts; s < (i+1)*v.n/convParts; s++ {
+			convWeightsGo(c, part, v.x[s*in:(s+1)*in], v.y[s*out:(s+1)*out])
+		}
+	}
+	return v
+}
+
+// Forward writes the convolution of n samples x, n x Height x Width x In, with the weights w,
+// KernelH x KernelW x In/Groups x Out, to y, n x OutH x OutW x Out:
+//
+//	y[o,p,q] = bias[q] + sum over taps (r,s), channels c { x[o*Stride+r-Pad, p*Stride+s-Pad, c] * w[r,s,c,q] }
+//
+// bias has Out elements, or is nil for zeros. y must not overlap the others.
+func (v *Convolver[T]) Forward(y, x, w, bias []T, n int) {
+	v.set(y, x, w, n)
+	if bias != nil && len(bias) != v.c.Out {
+		panic(fmt.Sprintf("kernel: a bias of %d for %d channels", len(bias), v.c.Out))
+	}
+	v.bias = bias
+	parallel.For(n, v.forward)
+}
+
+// BackwardData writes to dx the gradient for x of a function whose gradient for y is dy, the
+// transposed convolution. Shapes are as in [Convolver.Forward].
+func (v *Convolver[T]) BackwardData(dx, dy, w []T, n int) {
+	v.set(dy, dx, w, n)
+	parallel.For(n, v.backwardData)
+}
+
+// BackwardWeights writes to dw the gradient for w, summed over the n samples. Shapes are as in
+// [Convolver.Forward].
+func (v *Convolver[T]) BackwardWeights(dw, x, dy []T, n int) {
+	v.set(dy, x, dw, n)
+	parallel.For(convParts, v.backwardW)
+	size := v.c.WeightSize()
+	copy(dw, v.parts[:size])
+	for i := 1; i < convParts; i++ {
+		for j, p := range v.parts[i*size : (i+1)*size] {
+			dw[j] += p
+		}
+	}
+}
+
+// set notes the operands of a call.
+func (v *Convolver[T]) set(y, x, w []T, n int) {
+	if n < 0 || n > v.rows || len(x) < n*v.c.InputSize() || len(y) < n*v.c.OutputSize() || len(w) < v.c.WeightSize() {
+		panic(fmt.Sprintf("kernel: convolution of %d samples (at most %d) with operands of %d, %d and %d elements", n, v.rows, len(x), len(y), len(w)))
+	}
+	v.x, v.y, v.w, v.n = x, y, w, n
+}
