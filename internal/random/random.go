@@ -13,11 +13,26 @@ import (
 // the number of a purpose, the epoch and the sample. Different paths, also of different lengths, are
 // different streams of Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011), each 2^65 words long.
 func New(seed uint64, path ...uint64) *rand.Rand {
-	at := mix(uint64(len(path)))
-	for _, p := range path {
-		at = mix(at ^ p)
+	s := at(seed, path)
+	return rand.New(&s)
+}
+
+// Fill writes the first words of a stream to dst, the same that Uint64 of New(seed, path...) returns one after
+// another. It allocates nothing.
+func Fill(dst []uint64, seed uint64, path ...uint64) {
+	s := at(seed, path)
+	for i := range dst {
+		dst[i] = s.Uint64()
 	}
-	return rand.New(&stream{key: [2]uint32{uint32(seed), uint32(seed >> 32)}, path: at})
+}
+
+// at is the beginning of a stream.
+func at(seed uint64, path []uint64) stream {
+	to := mix(uint64(len(path)))
+	for _, p := range path {
+		to = mix(to ^ p)
+	}
+	return stream{key: [2]uint32{uint32(seed), uint32(seed >> 32)}, path: to}
 }
 
 // mix is the finaliser of SplitMix64 (Steele, Lea and Flood 2014), after its additive step.

@@ -45,6 +45,19 @@ func TestPaths(t *testing.T) {
 	}
 }
 
+func TestFill(t *testing.T) {
+	var got [7]uint64
+	if n := testing.AllocsPerRun(10, func() { Fill(got[:], 3, 1, 2) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	r := New(3, 1, 2)
+	for i, v := range got {
+		if want := r.Uint64(); v != want {
+			t.Errorf("word %d is %x, want %x", i, v, want)
+		}
+	}
+}
+
 // The mean and variance of a million uniform numbers lie within five standard errors.
 func TestMoments(t *testing.T) {
 	const n = 1_000_000
