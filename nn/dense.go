@@ -18,6 +18,7 @@ func (Dense) kind() string { return "dense layer" }
 type dense[T Float] struct {
 	in, out      *value[T]
 	w, dw, b, db []T
+	columns      *columnSums[T]
 }
 
 func compileDense[T Float](b *builder[T], l Dense, in *value[T]) (*value[T], error) {
@@ -34,6 +35,7 @@ func compileDense[T Float](b *builder[T], l Dense, in *value[T]) (*value[T], err
 		return nil, err
 	}
 	if l.Bias {
+		o.columns = newColumnSums[T](b.rows, l.Out)
 		if err := b.param(&o.b, &o.db, Tensor[T]{Name: l.Name + ".bias", Shape: []int{l.Out}, Kind: Bias, fanIn: d}); err != nil {
 			return nil, err
 		}
@@ -80,12 +82,7 @@ func (o *dense[T]) backward(n int) {
 	dy := o.out.grad(n)
 	gemm(true, false, out, in, n, dy, out, o.in.rows(n), in, 0, o.dw, in)
 	if o.b != nil {
-		clear(o.db)
-		for i := range n {
-			for j, v := range dy[i*out : (i+1)*out] {
-				o.db[j] += v
-			}
-		}
+		o.columns.write(o.db, dy)
 	}
 	if dx := o.in.grad(n); dx != nil {
 		gemm(false, false, n, in, out, dy, out, o.w, in, 0, dx, in)

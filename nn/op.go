@@ -1,6 +1,10 @@
 package nn
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/collapsar/collapsar/internal/kernel"
+)
 
 // An op is a compiled layer. It holds pointers to the values that it reads and writes, and the parameters that the
 // builder gave it; both are in place before the first call.
@@ -131,6 +135,13 @@ func (b *builder[T]) sequence(layers []Layer, in *value[T]) (out *value[T], err 
 			in, err = compileDense(b, l, in)
 		case ReLU:
 			in, err = compileReLU(b, in)
+		case Conv:
+			in, err = compileConv(b, l, in)
+		case Residual:
+			in, err = compileResidual(b, l, relu, in)
+			fused = relu
+		case Dropout:
+			in, err = compileDropout(b, l, in)
 		case Flatten:
 			in, err = compileFlatten(b, in)
 		case nil:
@@ -171,8 +182,6 @@ func (o *inlet[T]) backward(n int) {
 	to := o.in.grad(n)
 	pass(to, o.out.grad(n))
 	if to != nil && o.extra != nil {
-		for i, v := range o.extra[:len(to)] {
-			to[i] += v
-		}
+		kernel.AddScaled(to, 1, o.extra[:len(to)])
 	}
 }
