@@ -7,6 +7,34 @@ import (
 	"github.com/collapsar/collapsar/internal/random"
 )
 
+func TestSmallNetworks(t *testing.T) {
+	for name, layers := range map[string][]Layer{
+		"conv":     {Conv{Name: "c", Out: 4, Kernel: 3, Pad: 1, Bias: true}, Mark{"c"}, ReLU{}, MaxPool{Kernel: 2}, Flatten{}},
+		"norm":     {Conv{Name: "c", Out: 4, Kernel: 2}, BatchNorm{Name: "n"}, ReLU{}, Mark{"n"}, GlobalAveragePool{}},
+		"identity": {Conv{Name: "c", Out: 4, Kernel: 3}, Residual{Body: []Layer{Conv{Name: "d", Out: 4, Kernel: 3, Pad: 1}, BatchNorm{Name: "n"}}}, ReLU{}, GlobalAveragePool{}},
+		"projection": {Conv{Name: "c", Out: 4, Kernel: 3, Pad: 1}, Residual{
+			Body:     []Layer{Conv{Name: "d", Out: 6, Kernel: 3, Pad: 1, Stride: 2}, BatchNorm{Name: "n"}},
+			Shortcut: []Layer{Conv{Name: "e", Out: 6, Kernel: 1, Stride: 2}, BatchNorm{Name: "o"}}}, ReLU{}, Mark{"r"}, GlobalAveragePool{}},
+		"nested": {Conv{Name: "c", Out: 4, Kernel: 3}, Residual{Body: []Layer{
+			Residual{Body: []Layer{Conv{Name: "d", Out: 4, Kernel: 3, Pad: 1}}}, ReLU{}, Mark{"r"}, Residual{}}}, Flatten{}},
+		"input":   {Residual{Body: []Layer{Conv{Name: "d", Out: 2, Kernel: 3, Pad: 1}}}, ReLU{}, Flatten{}},
+		"dropout": {Flatten{}, Dense{Name: "f", Out: 7, Bias: true}, Dropout{P: 0.5}, ReLU{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := Architecture{Name: name, Input: Shape{5, 6, 2}, Layers: layers, Head: Dense{Name: "fc", Out: 3, Bias: true}}
+			net, err := New[float64](a, 4)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := net.Init("pytorch", 1); err != nil {
+				t.Fatal(err)
+			}
+			checkGradients(t, net, 4)
+			checkGradients(t, net, 3)
+		})
+	}
+}
+
 func TestMLP(t *testing.T) {
 	a, err := Build("mlp", ArchitectureOptions{Input: Shape{4, 4, 1}, Classes: 3, Width: 8})
 	if err != nil {

@@ -137,6 +137,15 @@ func (b *builder[T]) sequence(layers []Layer, in *value[T]) (out *value[T], err 
 			in, err = compileReLU(b, in)
 		case Conv:
 			in, err = compileConv(b, l, in)
+		case BatchNorm:
+			in, err = compileBatchNorm(b, l, relu, in)
+			fused = relu
+		case MaxPool:
+			s := in.shape
+			in, err = compilePool(b, kernel.Pool{Height: s.Height, Width: s.Width, Channels: s.Channels, KernelH: l.Kernel, KernelW: l.Kernel, Stride: or(l.Stride, l.Kernel), Pad: l.Pad}, true, in)
+		case GlobalAveragePool:
+			s := in.shape
+			in, err = compilePool(b, kernel.Pool{Height: s.Height, Width: s.Width, Channels: s.Channels, KernelH: s.Height, KernelW: s.Width, Stride: 1}, false, in)
 		case Residual:
 			in, err = compileResidual(b, l, relu, in)
 			fused = relu
