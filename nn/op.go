@@ -141,11 +141,11 @@ func (b *builder[T]) sequence(layers []Layer, in *value[T]) (out *value[T], err 
 			in, err = compileBatchNorm(b, l, relu, in)
 			fused = relu
 		case MaxPool:
-			s := in.shape
-			in, err = compilePool(b, kernel.Pool{Height: s.Height, Width: s.Width, Channels: s.Channels, KernelH: l.Kernel, KernelW: l.Kernel, Stride: or(l.Stride, l.Kernel), Pad: l.Pad}, true, in)
+			in, err = compilePool(b, l.Kernel, l.Stride, l.Pad, true, in)
+		case AveragePool:
+			in, err = compilePool(b, l.Kernel, l.Stride, l.Pad, false, in)
 		case GlobalAveragePool:
-			s := in.shape
-			in, err = compilePool(b, kernel.Pool{Height: s.Height, Width: s.Width, Channels: s.Channels, KernelH: s.Height, KernelW: s.Width, Stride: 1}, false, in)
+			in, err = compileGlobalAverage(b, in)
 		case Residual:
 			in, err = compileResidual(b, l, relu, in)
 			fused = relu

@@ -24,10 +24,10 @@ type AveragePool struct {
 
 func (AveragePool) kind() string { return "average pooling" }
 
-// GlobalAverage takes the mean of every channel over the pixels, and makes a vector of the image.
-type GlobalAverage struct{}
+// GlobalAveragePool takes the mean of every channel over the pixels, and makes a vector of the image.
+type GlobalAveragePool struct{}
 
-func (GlobalAverage) kind() string { return "global average" }
+func (GlobalAveragePool) kind() string { return "global average" }
 
 // A pool works on one sample after the other.
 type pool[T Float] struct {

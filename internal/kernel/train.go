@@ -90,7 +90,7 @@ func AddBiasReLU[T float](y, x, bias []T) { addBias(y[:len(x)], x, bias, true) }
 
 // chunk is the number of rows over which the loops by column add in the precision of the data;
 // sums over chunks are added in float64.
-const chunk = 128
+const chunk = 64
 
 // ColumnSums adds the sum of every column to sum:
 //
@@ -110,7 +110,7 @@ func ColumnSums[T float](sum []float64, x []T) {
 //
 // Where d is far from 0, d squared is not formed: float32 rows are taken in chunks, relative to the
 // first row of each, and moved to the shift in float64. So the variance square/n - (sum/n)^2 is right to
-// about 1e-5 at any mean, whatever the shift: the first of 128 rows is at most sqrt(128) standard
+// about 64 roundings at any mean, whatever the shift: the first of 64 rows is at most sqrt(64) standard
 // deviations away from the mean of its chunk.
 func Moments[T float](sum, square []float64, x, shift []T) {
 	c := len(shift)
