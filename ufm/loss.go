@@ -42,7 +42,7 @@ func newRowLoss(l Loss, rows []sampleRow, width int) (*rowLoss, error) {
 		if !l.Sum {
 			o.weight[i] /= samples
 		}
-		if l.Average {
+		if l.Average && len(r.set) > 0 {
 			o.weight[i] /= float64(len(r.set))
 		}
 	}

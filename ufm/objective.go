@@ -184,6 +184,9 @@ func (p *Problem) rows(collapsed bool) []sampleRow {
 				add(sampleRow{class: set[0], set: set}, p.Loss.Sets[m])
 			}
 		}
+		for _, s := range p.Loss.TagSets {
+			add(sampleRow{set: s.Tags}, s.Count)
+		}
 		return rows
 	}
 	for k, n := range p.Counts {
@@ -195,11 +198,7 @@ func (p *Problem) rows(collapsed bool) []sampleRow {
 // classSize is the number of samples of a row's class, for the mean energy of the class.
 func (p *Problem) classSize(r sampleRow) float64 {
 	if p.Loss.Kind == PickAllLabel {
-		n := 0
-		for m, times := range p.Loss.Sets {
-			n += times * binomial(p.Loss.Classes, m)
-		}
-		return float64(n) / float64(p.Loss.Classes)
+		return p.samples() / float64(p.Loss.Classes)
 	}
 	return float64(p.Counts[r.class])
 }

@@ -147,11 +147,12 @@ func (p *Problem) spec() (Spec, bool) {
 			return named("deep_linear_ce")
 		}
 	case kind == PickAllLabel:
-		if !decayed || p.NonNegative {
+		counts, ok := p.Loss.balanced()
+		if !decayed || p.NonNegative || !ok {
 			return q, false
 		}
 		sets := map[string]any{}
-		for m, n := range p.Loss.Sets {
+		for m, n := range counts {
 			sets[strconv.Itoa(m)] = n
 		}
 		put("K", p.Loss.Classes)

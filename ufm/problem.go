@@ -32,11 +32,18 @@ type Loss struct {
 	Smoothing float64     // CrossEntropy: alpha, targets (1-alpha) e_y + alpha/K
 	Focus     float64     // Focal: gamma
 	Sets      map[int]int // PickAllLabel: how many samples each set of m labels has, by m
+	TagSets   []TagSet    // PickAllLabel: the sets of labels that occur, instead of Sets
 	Classes   int         // PickAllLabel: K
 	Average   bool        // PickAllLabel: divided by the number of labels of the sample
 	Target    float64     // DotRegression: the product of feature and classifier row that is aimed at
 	Contrast  Contrast    // SupervisedContrastive
 	Sum       bool        // summed over the samples, instead of their mean
+}
+
+// TagSet is a set of labels, increasing, and how many samples have it. A sample without labels costs nothing but counts.
+type TagSet struct {
+	Tags  []int
+	Count int
 }
 
 // LossKind names a loss.
@@ -114,8 +121,20 @@ func (p *Problem) samples() float64 {
 	for m, times := range p.Loss.Sets {
 		n += float64(times) * float64(binomial(p.Loss.Classes, m))
 	}
+	for _, s := range p.Loss.TagSets {
+		n += float64(s.Count)
+	}
 	for _, c := range p.Counts {
 		n += float64(c)
+	}
+	return n
+}
+
+// kinds is the number of classes, or of tag sets that occur.
+func (p *Problem) kinds() float64 {
+	n := float64(len(p.Counts) + len(p.Loss.TagSets))
+	for m := range p.Loss.Sets {
+		n += math.Exp(lchoose(p.Loss.Classes, m))
 	}
 	return n
 }
@@ -136,16 +155,17 @@ func (p *Problem) Check() error {
 			return fmt.Errorf("counts[%d]: %d, wanted at least 1", i, n)
 		}
 	}
-	rows := float64(len(p.Counts))
 	if p.Loss.Kind == PickAllLabel {
 		if len(p.Counts) > 0 {
-			return fmt.Errorf("counts: with several labels a sample, Loss.Sets has them")
+			return fmt.Errorf("counts: with several labels a sample, Loss.Sets or Loss.TagSets has them")
 		}
 		for m, n := range p.Loss.Sets {
 			if m < 1 || m > p.Loss.Classes || n < 1 {
 				return fmt.Errorf("sets: %d samples for each set of %d labels, wanted at least 1, and from 1 to %d labels", n, m, p.Loss.Classes)
 			}
-			rows += math.Exp(lchoose(p.Loss.Classes, m))
+		}
+		if err := checkTagSets(p.Loss); err != nil {
+			return err
 		}
 	}
 	widest := p.Dim
@@ -155,6 +175,7 @@ func (p *Problem) Check() error {
 		}
 		widest = max(widest, l.Width)
 	}
+	rows := p.kinds()
 	if !p.collapses() {
 		rows = max(rows, p.samples())
 	}

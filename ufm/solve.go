@@ -95,7 +95,8 @@ func (p Problem) Solve(ctx context.Context, o SolveOptions) (*Solution, error) {
 	if !(o.Momentum >= 0 && o.Momentum < 1) || !(o.Rate >= 0) || !(o.Gradient >= 0) || o.Iterations < 0 {
 		return nil, fmt.Errorf("momentum %v, rate %v, gradient %v, iterations %d: wanted at least 0, and momentum below 1", o.Momentum, o.Rate, o.Gradient, o.Iterations)
 	}
-	collapsed := !o.AllSamples && p.collapses() && p.samples()*float64(p.Dim) > allSamples
+	large := p.samples()*float64(p.Dim) > allSamples || len(p.Loss.TagSets) > 0
+	collapsed := !o.AllSamples && p.collapses() && large
 	first, err := newObjective(p, collapsed)
 	if err != nil {
 		return nil, err
@@ -240,17 +241,19 @@ func (p *Problem) bounded() error {
 	}
 }
 
+// searchable is the number of variables that are searched without being asked to.
+const searchable = 400_000
+
 // search solves a problem for a report. Where it does not, why says so.
 func search(ctx context.Context, p Problem, o Options) (found *Solution, why string, err error) {
 	if o.Method == methodNone {
 		return nil, "not_requested", nil
 	}
-	const many = 400_000 // variables that are searched without being asked to
-	rows := float64(len(p.Counts))
+	rows := p.kinds()
 	if !p.collapses() {
 		rows = p.samples()
 	}
-	if (rows+float64(p.classes()))*float64(p.Dim) > many && !o.Numeric {
+	if (rows+float64(p.classes()))*float64(p.Dim) > searchable && !o.Numeric {
 		return nil, "not_requested", nil
 	}
 	s := SolveOptions{Seeds: o.Seeds, Seed: o.Seed, Method: o.Method}
