@@ -218,7 +218,7 @@ func (s *setLoss[T]) volume(b *Batch[T], rows []int32, count, scale, distortion 
 	if m > d {
 		high, wide = d, m
 		s.turned = grow(s.turned, s.n*d)
-		transpose(s.turned, x, m, d)
+		transposeTo(s.turned, x, m, d)
 		x = s.turned[:m*d]
 	}
 	a := float64(d) / (count * distortion)
@@ -237,7 +237,7 @@ func (s *setLoss[T]) volume(b *Batch[T], rows []int32, count, scale, distortion 
 	linalg.SolveLower(high, gram, wide, x)
 	linalg.SolveLowerTransposed(high, gram, wide, x)
 	if m > d {
-		transpose(s.gathered, x, d, m)
+		transposeTo(s.gathered, x, d, m)
 		x = s.gathered[:m*d]
 	}
 	for r, i := range rows {
@@ -247,8 +247,8 @@ func (s *setLoss[T]) volume(b *Batch[T], rows []int32, count, scale, distortion 
 	return value
 }
 
-// transpose writes the transpose of x, m x n, to y.
-func transpose(y, x []float64, m, n int) {
+// transposeTo writes the transpose of x, m x n, to y.
+func transposeTo(y, x []float64, m, n int) {
 	for i := range m {
 		for j := range n {
 			y[j*m+i] = x[i*n+j]
