@@ -46,7 +46,6 @@ type tagSample struct {
 
 	whole  *tagGroup   // all multiplicities together
 	groups []*tagGroup // one for each multiplicity from 1 on, increasing
-	empty  moments.TagSums
 	seed   uint64
 
 	raw, projected tagFrame // what the tag-wise numbers are taken in
@@ -177,31 +176,32 @@ func rowSpace(n, d int, m []float64) []float64 {
 
 // plan is that of the second pass.
 func (s *tagSample) plan(double bool, extra map[int][]float64) *moments.TagPlan {
-	p := &moments.TagPlan{Summary: s.sum, Tags: s.tags, Centre: s.centre, Double: double, Every: s.whole.every}
+	p := &moments.TagPlan{Summary: s.sum, Tags: s.tags, Axes: s.whole.axes, Centre: s.centre, Double: double, Every: s.whole.every}
 	if s.first > 0 {
 		p.Groups = append(p.Groups, moments.TagGroup{Sets: 1})
 	}
 	for _, g := range s.groups {
-		p.Groups = append(p.Groups, moments.TagGroup{Size: g.size, First: g.first, Sets: g.sets, Axes: slices.Concat(s.whole.axes, g.axes, extra[g.size])})
+		p.Groups = append(p.Groups, moments.TagGroup{Size: g.size, First: g.first, Sets: g.sets, Axes: slices.Concat(g.axes, extra[g.size])})
 	}
 	if s.weights != nil {
 		p.Weights = s.centred
-		at := make([]float64, s.d)
-		copy(at, s.centre)
-		kernel.Add64(at, s.sum.Pivot)
-		for k := range s.k {
-			p.Offset = append(p.Offset, kernel.Dot64(s.centred[k*s.d:(k+1)*s.d], at)+s.weights.Bias[k])
+		at := make([]float64, s.k)
+		for k := range at {
+			at[k] = preciseDot(s.centred[k*s.d:(k+1)*s.d], s.sum.Pivot, s.weights.Bias[k])
+		}
+		n := len(s.sum.Classes)
+		p.Logits = make([]float64, n*s.k)
+		kernel.Gemm64(false, true, n, s.k, s.d, 1, s.sum.Mean, s.d, s.centred, s.d, 0, p.Logits, s.k)
+		for c := range n {
+			kernel.Add64(p.Logits[c*s.k:(c+1)*s.k], at)
 		}
 	}
 	return p
 }
 
 // take brings in the sums of the second pass.
-func (s *tagSample) take(sums []moments.TagSums) {
-	if s.first > 0 {
-		s.empty = sums[0]
-		sums = sums[1:]
-	}
+func (s *tagSample) take(pass *moments.TagPass) {
+	sums := pass.Groups[s.first:]
 	n := len(s.whole.lambda)
 	s.whole.pass.Squares = make([]float64, n)
 	for i, g := range s.groups {

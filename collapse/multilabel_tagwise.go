@@ -10,8 +10,9 @@ import (
 	"github.com/collapsar/collapsar/internal/parallel"
 )
 
-// maxMismatched is the number of pairs of a tag set and another one up to which all are looked at. Above, so many are drawn.
-const maxMismatched = 4_000_000
+// maxMismatched is the number of pairs of a tag set and another one up to which all are looked at. Above, drawnMismatched are drawn, which tell
+// the mean of angles that differ by tens of degrees to some hundredths of one.
+const maxMismatched, drawnMismatched = 4_000_000, 500_000
 
 // tagFrame is the means of tag sets in some coordinates: those of the features, or those along a basis.
 type tagFrame struct {
@@ -116,7 +117,7 @@ func (s *tagSample) mismatch(f *tagFrame, m int, covered []int, t *tagwise) {
 		}
 		others.length = norm(y)
 		if t.sampled {
-			others.draw(rand.New(rand.NewPCG(s.seed, uint64(m)<<32|uint64(i))), max(1, maxMismatched/len(covered)))
+			others.draw(rand.New(rand.NewPCG(s.seed, uint64(m)<<32|uint64(i))), max(1, drawnMismatched/len(covered)))
 		} else {
 			others.all(0, 0, 0)
 		}

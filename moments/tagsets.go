@@ -13,77 +13,86 @@ import (
 type TagPlan struct {
 	Summary *Summary
 	Tags    *features.Tags
+	Axes    []float64 // rows x d, unit vectors: squares of residuals are added up along them
 	Groups  []TagGroup
-	Centre  []float64 // d, less the pivot: what rows are taken about for products with means and weights
+	Centre  []float64 // d, less the pivot: what rows are taken about for products with means
 	Weights []float64 // K x d, w_k less the mean row; nil without a classifier
-	Offset  []float64 // K, logits at the centre, up to a constant
+	Logits  []float64 // classes x K, logits at the class means, up to a constant of the class
 	Every   int       // only one row of so many is compared with the means of its multiplicity
 	Double  bool      // products in float64, else in float32
+	Lots    *Levels   // residuals to be drawn by lot, and nothing else of it; nil for none
 }
 
 // TagGroup is one multiplicity.
 type TagGroup struct {
 	Size        int       // m
 	First, Sets int       // classes of the summary from First on
-	Axes        []float64 // rows x d, unit vectors: squares of residuals are added up along them
+	Axes        []float64 // rows x d, unit vectors of its own
+}
+
+// TagPass is what the pass comes to.
+type TagPass struct {
+	Groups    []TagSums // in the order of the plan
+	Residuals []Residual
 }
 
 // TagSums are the sums of one multiplicity.
 type TagSums struct {
 	Rows     int64
-	Squares  []float64 // per axis, sum of (a.(h - mu_S))^2
+	Squares  []float64 // per axis of the plan, then of the group, sum of (a.(h - mu_S))^2
 	Loss     float64   // of pick-all-label cross-entropy
 	Wrong    int64     // rows with a tag whose logit is not above all others
 	Mass     float64   // of the softmax on the tags
-	Overlap  float64   // sum_k min(p, y/m) / sum_k max(p, y/m)
 	Compared int64     // rows compared with the means of their multiplicity
 	Mismatch int64     // of these, rows whose nearest mean is not that of their m largest logits
 }
 
-func (s *TagSums) add(o *TagSums) {
-	s.Rows += o.Rows
-	kernel.Add64(s.Squares, o.Squares)
-	s.Loss += o.Loss
-	s.Wrong += o.Wrong
-	s.Mass += o.Mass
-	s.Overlap += o.Overlap
-	s.Compared += o.Compared
-	s.Mismatch += o.Mismatch
+func (p *TagPass) add(o *TagPass) {
+	for i := range p.Groups {
+		a, b := &p.Groups[i], &o.Groups[i]
+		a.Rows += b.Rows
+		kernel.Add64(a.Squares, b.Squares)
+		a.Loss += b.Loss
+		a.Wrong += b.Wrong
+		a.Mass += b.Mass
+		a.Compared += b.Compared
+		a.Mismatch += b.Mismatch
+	}
+	p.Residuals = append(p.Residuals, o.Residuals...)
 }
 
-// Collect makes the pass over a split and returns the sums of each group. They do not depend on the number of workers.
-func (p *TagPlan) Collect(ctx context.Context, split *features.Split, o ScanOptions) ([]TagSums, error) {
+// Collect makes the pass over a split. What it comes to does not depend on the number of workers.
+func (p *TagPlan) Collect(ctx context.Context, split *features.Split, o ScanOptions) (*TagPass, error) {
 	if p.Double {
 		return collectTags[float64](ctx, p, split, o)
 	}
 	return collectTags[float32](ctx, p, split, o)
 }
 
-func collectTags[T real](ctx context.Context, p *TagPlan, split *features.Split, o ScanOptions) ([]TagSums, error) {
+func collectTags[T real](ctx context.Context, p *TagPlan, split *features.Split, o ScanOptions) (*TagPass, error) {
 	bench := newTagBench[T](p)
-	sums := forest[[]TagSums]{merge: func(a, b []TagSums) []TagSums {
-		for i := range a {
-			a[i].add(&b[i])
-		}
+	sums := forest[*TagPass]{merge: func(a, b *TagPass) *TagPass {
+		a.add(b)
 		return a
 	}}
+	if o.ChunkRows == 0 { // the rows of one multiplicity are to be many enough for a product of their own
+		o.ChunkRows = max(64, min(512, (1<<19)/(4*split.Dim)))
+	}
 	err := Scan(ctx, split, o, func() Visitor { return &tagVisitor[T]{tagBench: bench, to: &sums} })
 	if err != nil {
 		return nil, err
 	}
 	total := p.empty()
 	for _, part := range sums.parts() {
-		for i := range total {
-			total[i].add(&part.sum[i])
-		}
+		total.add(part.sum)
 	}
 	return total, nil
 }
 
-func (p *TagPlan) empty() []TagSums {
-	out := make([]TagSums, len(p.Groups))
+func (p *TagPlan) empty() *TagPass {
+	out := &TagPass{Groups: make([]TagSums, len(p.Groups))}
 	for i, g := range p.Groups {
-		out[i].Squares = make([]float64, len(g.Axes)/p.Summary.Dim)
+		out.Groups[i].Squares = make([]float64, (len(p.Axes)+len(g.Axes))/p.Summary.Dim)
 	}
 	return out
 }
@@ -92,68 +101,81 @@ func (p *TagPlan) empty() []TagSums {
 type tagBench[T real] struct {
 	*TagPlan
 	d      int
-	class  []int32 // by label: class of the summary, -1 where no row of it was finite
-	group  []int32 // by label: its multiplicity's
+	class  []int32    // by label: class of the summary, -1 where no row of it was finite
+	group  []int32    // by label: its multiplicity's
+	axes   int        // rows of Axes
+	shared product[T] // with all rows: axes, then rows of the classifier
+	cols   int
+	logits []T
 	groups []tagOperands[T]
-	offset []T
+	keep   []uint64 // lots up to which residuals are kept, by class
 }
 
 // tagOperands are the right operands of one multiplicity.
 type tagOperands[T real] struct {
 	axes     product[T]
 	axesCols int
-	other    product[T] // rows of the classifier, then means less the centre
+	means    product[T] // less the centre
 	cols     int
 	half     []T // |mean|^2/2
 }
 
 func newTagBench[T real](p *TagPlan) *tagBench[T] {
 	s := p.Summary
-	b := &tagBench[T]{TagPlan: p, d: s.Dim, class: make([]int32, len(p.Tags.Sets)), group: make([]int32, len(p.Tags.Sets)), offset: convert[T](p.Offset)}
+	b := &tagBench[T]{TagPlan: p, d: s.Dim, class: make([]int32, len(p.Tags.Sets)), group: make([]int32, len(p.Tags.Sets)), axes: len(p.Axes) / s.Dim, logits: convert[T](p.Logits)}
 	for i := range b.class {
 		b.class[i] = -1
+	}
+	if len(p.Axes)+len(p.Weights) > 0 {
+		b.shared, b.cols = newProduct[T](b.d, p.Axes, p.Weights)
+	}
+	if p.Lots != nil {
+		b.keep = p.Lots.bars(s)
 	}
 	for g, group := range p.Groups {
 		var o tagOperands[T]
 		if len(group.Axes) > 0 {
 			o.axes, o.axesCols = newProduct[T](b.d, group.Axes)
 		}
-		means := make([]float64, group.Sets*b.d)
-		half := make([]float64, group.Sets)
-		for i := range group.Sets {
-			c := group.First + i
+		for c := group.First; c < group.First+group.Sets; c++ {
 			b.class[s.Classes[c]], b.group[s.Classes[c]] = int32(c), int32(g)
-			half[i] = kernel.Diff64(means[i*b.d:(i+1)*b.d], s.Mean[c*b.d:(c+1)*b.d], p.Centre) / 2
 		}
 		if p.Weights != nil && group.Size > 0 {
+			means, half := make([]float64, group.Sets*b.d), make([]float64, group.Sets)
+			for i := range group.Sets {
+				c := group.First + i
+				half[i] = kernel.Diff64(means[i*b.d:(i+1)*b.d], s.Mean[c*b.d:(c+1)*b.d], p.Centre) / 2
+			}
 			o.half = convert[T](half)
-			o.other, o.cols = newProduct[T](b.d, p.Weights, means)
+			o.means, o.cols = newProduct[T](b.d, means)
 		}
 		b.groups = append(b.groups, o)
 	}
 	return b
 }
 
-// tagVisitor sorts the rows of a block by multiplicity and adds up.
+// tagVisitor sorts the rows of a batch by multiplicity and adds up.
 type tagVisitor[T real] struct {
 	*tagBench[T]
-	to    *forest[[]TagSums]
-	sums  []TagSums
+	to    *forest[*TagPass]
+	sums  *TagPass
 	block int
 
 	rows     [][]int32 // by group, rows of the batch
-	left     []T
-	out      []T
-	exp      []float64
-	best     []int // tags of the largest logits
-	is, mark []bool
+	source   []int32   // rows of the batch in the order of the groups
+	left     []T       // their residuals
+	out      []T       // products of all with the shared operand
+	own      []T       // products of one group
+	compared []int32   // rows of left
+	best     []int     // tags of the largest logits
+	mark     []bool
 }
 
 func (v *tagVisitor[T]) Begin(block int) {
 	v.block, v.sums = block, v.empty()
 	if v.rows == nil {
 		v.rows = make([][]int32, len(v.Groups))
-		v.exp, v.is, v.mark = make([]float64, v.Tags.Count), make([]bool, v.Tags.Count), make([]bool, v.Tags.Count)
+		v.mark = make([]bool, v.Tags.Count)
 	}
 }
 
@@ -168,125 +190,129 @@ func (v *tagVisitor[T]) Rows(b *features.Batch) {
 			v.rows[v.group[label]] = append(v.rows[v.group[label]], int32(i))
 		}
 	}
-	for g, rows := range v.rows {
-		if len(rows) > 0 {
-			v.spread(b, g, rows)
-			if v.groups[g].other != nil {
-				v.decide(b, g, rows)
+	v.residuals(b)
+	n := len(v.source)
+	if v.shared != nil && n > 0 {
+		v.out = resize(v.out, n*v.cols)
+		v.shared.Mul(v.out, v.cols, v.left, v.d, n)
+	}
+	for g, from := 0, 0; g < len(v.rows); g++ {
+		to := from + len(v.rows[g])
+		if to > from {
+			v.spread(g, from, to)
+			if v.Weights != nil && v.Groups[g].Size > 0 {
+				v.decide(b, g, from, to)
 			}
 		}
+		from = to
+	}
+}
+
+// residuals are taken of the finite rows, by multiplicity; rows lists these.
+func (v *tagVisitor[T]) residuals(b *features.Batch) {
+	s := v.Summary
+	v.left, v.source = resize(v.left, b.Rows*v.d), v.source[:0]
+	for g, rows := range v.rows {
+		kept := rows[:0]
+		for _, i := range rows {
+			n, c := len(v.source), int(v.class[b.Labels[i]])
+			row := v.left[n*v.d : (n+1)*v.d]
+			sq := difference(row, b, int(i), s.Pivot, s.Mean[c*v.d:(c+1)*v.d])
+			if math.IsNaN(sq) || math.IsInf(sq, 0) {
+				continue // the first pass left it out
+			}
+			kept, v.source = append(kept, i), append(v.source, i)
+			if v.keep != nil && v.Lots.Used[c] {
+				if key := lot(v.Lots.Seed, int64(b.First)+int64(i)); key <= v.keep[c] {
+					v.sums.Residuals = append(v.sums.Residuals, Residual{key, int32(c), scaled(row, v.Lots.Scale[c])})
+				}
+			}
+		}
+		v.rows[g] = kept
 	}
 }
 
 // spread adds up squares of residuals along the axes.
-func (v *tagVisitor[T]) spread(b *features.Batch, g int, rows []int32) {
-	o, s := &v.groups[g], v.Summary
-	v.left = resize(v.left, len(rows)*v.d)
-	n := 0
-	for _, i := range rows {
-		c := int(v.class[b.Labels[i]])
-		sq := difference(v.left[n*v.d:(n+1)*v.d], b, int(i), s.Pivot, s.Mean[c*v.d:(c+1)*v.d])
-		if math.IsNaN(sq) || math.IsInf(sq, 0) {
-			continue // the first pass left it out
+func (v *tagVisitor[T]) spread(g, from, to int) {
+	o, sums := &v.groups[g], &v.sums.Groups[g]
+	sums.Rows += int64(to - from)
+	add := func(dst []float64, products []T, cols int) {
+		for i := range to - from {
+			for j, t := range products[i*cols:][:len(dst)] {
+				dst[j] += float64(t) * float64(t)
+			}
 		}
-		n++
 	}
-	v.sums[g].Rows += int64(n)
-	if o.axes == nil || n == 0 {
-		return
+	if v.axes > 0 {
+		add(sums.Squares[:v.axes], v.out[from*v.cols:], v.cols)
 	}
-	v.out = resize(v.out, n*o.axesCols)
-	o.axes.Mul(v.out, o.axesCols, v.left, v.d, n)
-	sums := v.sums[g].Squares
-	for i := range n {
-		for j, t := range v.out[i*o.axesCols:][:len(sums)] {
-			sums[j] += float64(t) * float64(t)
-		}
+	if o.axes != nil {
+		v.own = resize(v.own, (to-from)*o.axesCols)
+		o.axes.Mul(v.own, o.axesCols, v.left[from*v.d:], v.d, to-from)
+		add(sums.Squares[v.axes:], v.own, o.axesCols)
 	}
 }
 
-// decide looks at the logits of the rows, and at the means that they are near to.
-func (v *tagVisitor[T]) decide(b *features.Batch, g int, rows []int32) {
-	o, s, k := &v.groups[g], v.Summary, v.Tags.Count
-	v.left = resize(v.left, len(rows)*v.d)
-	kept := rows[:0]
-	for _, i := range rows {
-		n := len(kept)
-		sq := difference(v.left[n*v.d:(n+1)*v.d], b, int(i), s.Pivot, v.Centre)
-		if math.IsNaN(sq) || math.IsInf(sq, 0) {
-			continue
+// decide looks at the logits of the rows of a multiplicity, and at the means that some of them are near to.
+func (v *tagVisitor[T]) decide(b *features.Batch, g, from, to int) {
+	k, sums := v.Tags.Count, &v.sums.Groups[g]
+	v.compared = v.compared[:0]
+	for n := from; n < to; n++ {
+		i := v.source[n]
+		label := b.Labels[i]
+		z := v.out[n*v.cols+v.axes:][:k]
+		add(z, v.logits[int(v.class[label])*k:][:k])
+		judge(sums, z, v.Tags.Sets[label])
+		if (b.First+int(i))%v.Every == 0 {
+			v.compared = append(v.compared, int32(n))
 		}
-		kept = append(kept, i)
 	}
-	if len(kept) == 0 {
+	if len(v.compared) == 0 {
 		return
 	}
-	v.out = resize(v.out, len(kept)*o.cols)
-	o.other.Mul(v.out, o.cols, v.left, v.d, len(kept))
-	sums := &v.sums[g]
-	for n, i := range kept {
-		row := v.out[n*o.cols:]
-		z := row[:k]
-		for j := range z {
-			z[j] += v.offset[j]
-		}
-		v.judge(sums, z, v.Tags.Sets[b.Labels[i]])
-		if (b.First+int(i))%v.Every != 0 {
-			continue
-		}
+	o, s := &v.groups[g], v.Summary
+	for at, n := range v.compared { // residuals at places from here on have served
+		difference(v.left[(from+at)*v.d:][:v.d], b, int(v.source[n]), s.Pivot, v.Centre)
+	}
+	v.own = resize(v.own, len(v.compared)*o.cols)
+	o.means.Mul(v.own, o.cols, v.left[from*v.d:], v.d, len(v.compared))
+	for at, n := range v.compared {
 		near, most := 0, T(math.Inf(-1))
-		for j, h := range o.half {
-			if score := row[k+j] - h; score > most {
+		for j, x := range v.own[at*o.cols:][:len(o.half)] {
+			if score := x - o.half[j]; score > most {
 				near, most = j, score
 			}
 		}
-		v.best = Largest(v.best, z, v.Groups[g].Size, v.mark)
-		set := v.Tags.Sets[s.Classes[v.Groups[g].First+near]]
+		v.best = Largest(v.best, v.out[int(n)*v.cols+v.axes:][:k], v.Groups[g].Size, v.mark)
 		sums.Compared++
-		if !sameTags(set, v.best, v.is) {
+		if !sameTags(v.Tags.Sets[s.Classes[v.Groups[g].First+near]], v.best, v.mark) {
 			sums.Mismatch++
 		}
 	}
 }
 
-// judge adds up what the logits z say of a tag set.
-func (v *tagVisitor[T]) judge(s *TagSums, z []T, set []int) {
-	top := z[0]
-	for _, x := range z {
-		top = max(top, x)
-	}
-	total := 0.0
-	for j, x := range z {
-		v.exp[j] = math.Exp(float64(x - top))
-		total += v.exp[j]
-	}
-	lse := math.Log(total)
+// judge adds up what the logits z say of a tag set. They are left as they were.
+func judge[T real](s *TagSums, z []T, set []int) {
+	top := z[argMax(z)]
+	total := sumExp(z, top)
+	least, off := math.Inf(1), T(math.Inf(-1))
+	var kept [16]T
+	saved := kept[:0]
 	for _, k := range set {
-		v.is[k] = true
+		x := z[k]
+		least = min(least, float64(x))
+		s.Loss -= float64(x - top)
+		s.Mass += math.Exp(float64(x-top)) / total
+		saved = append(saved, x)
+		z[k] = off
 	}
-	m := float64(len(set))
-	least, other := math.Inf(1), math.Inf(-1)
-	mass, lower, upper := 0.0, 0.0, 0.0
-	for j, x := range z {
-		p := v.exp[j] / total
-		if v.is[j] {
-			least = min(least, float64(x))
-			mass += p
-			lower, upper = lower+min(p, 1/m), upper+max(p, 1/m)
-			s.Loss += lse - float64(x-top)
-		} else {
-			other = max(other, float64(x))
-			upper += p
-		}
-	}
-	for _, k := range set {
-		v.is[k] = false
-	}
-	if least <= other {
+	s.Loss += float64(len(set)) * math.Log(total)
+	if other := z[argMax(z)]; least <= float64(other) {
 		s.Wrong++
 	}
-	s.Mass += mass
-	s.Overlap += lower / upper
+	for i, k := range set {
+		z[k] = saved[i]
+	}
 }
 
 // Largest lists the places of the m largest numbers in dst; of equal ones, those that come first. mark has the length of z,
@@ -340,4 +366,13 @@ func difference[T real](dst []T, b *features.Batch, i int, p, mu []float64) floa
 		return kernel.Residual32(dst, b.Float32[i*d:(i+1)*d], p, mu)
 	}
 	panic("unreachable")
+}
+
+// scaled is a copy of a row, times a number.
+func scaled[T real](row []T, by float64) []float32 {
+	out := make([]float32, len(row))
+	for j, x := range row {
+		out[j] = float32(float64(x) * by)
+	}
+	return out
 }
