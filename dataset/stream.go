@@ -134,6 +134,28 @@ func (s *stream) failed(err error) error {
 	return s.errorf(array.Malformed, "after %d bytes: %v", s.read, err)
 }
 
+// located fills in the file of a complaint that has none yet.
+func located(err error, file string) error {
+	var e *Error
+	if errors.As(err, &e) && e.File == "" {
+		c := *e
+		c.File = file
+		return &c
+	}
+	return err
+}
+
+// inMember names the member of an archive, or the array, that a complaint is about.
+func inMember(err error, member string) error {
+	var e *Error
+	if errors.As(err, &e) && e.Array == "" {
+		c := *e
+		c.Array = member
+		return &c
+	}
+	return err
+}
+
 func inFile(file string, e *Error) *Error {
 	e.File = file
 	return e
