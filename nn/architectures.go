@@ -2,61 +2,203 @@ package nn
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/collapsar/collapsar/internal/suggest"
 )
 
-// ArchitectureOptions are the free choices of the architectures of Build. Zero is the default of each.
+// ArchitectureOptions are the free choices in the networks of Build. Zero is the default of each.
 type ArchitectureOptions struct {
-	Input      Shape
-	Classes    int
-	Width      int   // of hidden layers, or channels of the first stage
-	Depth      int   // hidden layers of an MLP
-	Plain      bool  // an MLP without batch norm
-	FeatureDim int   // adds a dense layer of so many outputs before the head
-	Head       Layer // default: Dense with bias, named as in PyTorch
+	Input      Shape  // of a sample; always needed
+	Classes    int    // outputs of the head; always needed
+	Width      int    // of the hidden layers of an MLP (512); channels of the first stage of a VGG or ResNet (64), of a CNN (32)
+	Depth      int    // hidden layers of an MLP (2)
+	Norm       string // "batch" or "none"; the networks say which is the default
+	FeatureDim int    // what the head sees: outputs of the last hidden layer, or channels of the last stage
+	Head       Layer  // instead of a dense layer with bias
 }
 
-var architectures = map[string]func(ArchitectureOptions) (Architecture, error){
-	"mlp": mlp,
+// A blueprint is one entry of the table of architectures.
+type blueprint struct {
+	norm  string // default
+	head  string // name of the module
+	build func(o ArchitectureOptions) []Layer
+}
+
+var blueprints = map[string]blueprint{
+	"mlp":      {"batch", "fc", mlp},
+	"cnn":      {"none", "fc", cnn},
+	"lenet":    {"none", "fc3", lenet},
+	"vgg11":    {"batch", "classifier", vgg(1, 1, 2, 2, 2)},
+	"vgg13":    {"batch", "classifier", vgg(2, 2, 2, 2, 2)},
+	"vgg16":    {"batch", "classifier", vgg(2, 2, 3, 3, 3)},
+	"resnet18": {"batch", "fc", resnet(basicBlock, 1, 2, 2, 2, 2)},
+	"resnet34": {"batch", "fc", resnet(basicBlock, 1, 3, 4, 6, 3)},
+	"resnet50": {"batch", "fc", resnet(bottleneck, 4, 3, 4, 6, 3)},
 }
 
 // Architectures lists the names that Build knows.
-func Architectures() []string {
-	names := make([]string, 0, len(architectures))
-	for name := range architectures {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
+func Architectures() []string { return slices.Sorted(maps.Keys(blueprints)) }
 
-// Build describes a network by name. The error names an unknown name's nearest, or the option that does not fit.
+// Build describes a network by name:
+//
+//   - mlp: Depth times dense, batch norm, ReLU, then the head;
+//   - cnn: two convolutions 3x3 with Width and 2 Width channels, max pooling, a dense layer of 128;
+//   - lenet: LeNet-5 with ReLU and max pooling (LeCun, Bottou, Bengio, Haffner 1998), as the published GeoMNIST runs have it;
+//   - vgg11, vgg13, vgg16: Simonyan and Zisserman 2015 with batch norm and one dense layer, as is usual for images of 32 x 32;
+//   - resnet18, resnet34, resnet50: He, Zhang, Ren, Sun 2016 with the stem for images of 32 x 32, a convolution 3x3 without pooling.
+//
+// Every block or hidden layer before the features is a tap. Modules are named as in torchvision, those of mlp, cnn and lenet as in
+// testdata/make_fixtures.py. The error says which name is nearest, or which option does not fit; whether the input is large enough shows
+// in New.
 func Build(name string, o ArchitectureOptions) (Architecture, error) {
-	build := architectures[name]
-	if build == nil {
+	b, ok := blueprints[name]
+	if !ok {
 		return Architecture{}, fmt.Errorf("nn: no architecture %q%s", name, suggest.Hint(name, Architectures()))
 	}
-	if o.Classes < 2 {
-		return Architecture{}, fmt.Errorf("nn: %s: %d classes, at least 2 are needed", name, o.Classes)
+	if o.Classes < 1 {
+		return Architecture{}, fmt.Errorf("nn: %s: %d classes", name, o.Classes)
 	}
-	a, err := build(o)
-	if err != nil {
-		return Architecture{}, fmt.Errorf("nn: %s: %w", name, err)
+	if o.Width < 0 || o.Depth < 0 || o.FeatureDim < 0 {
+		return Architecture{}, fmt.Errorf("nn: %s: width %d, depth %d and feature dimension %d must not be negative", name, o.Width, o.Depth, o.FeatureDim)
 	}
-	a.Name, a.Input = name, o.Input
-	return a, nil
+	if o.Depth > 0 && name != "mlp" {
+		return Architecture{}, fmt.Errorf("nn: %s: depth %d: the name of this architecture says its depth", name, o.Depth)
+	}
+	if o.Width > 0 && name == "lenet" {
+		return Architecture{}, fmt.Errorf("nn: lenet: width %d: this architecture has fixed widths", o.Width)
+	}
+	if o.Norm == "" {
+		o.Norm = b.norm
+	}
+	if norms := []string{"batch", "none"}; !slices.Contains(norms, o.Norm) {
+		return Architecture{}, fmt.Errorf("nn: %s: no normalisation %q, there are batch and none%s", name, o.Norm, suggest.Hint(o.Norm, norms))
+	}
+	if o.Head == nil {
+		o.Head = Dense{Name: b.head, Out: o.Classes, Bias: true}
+	}
+	return Architecture{Name: name, Input: o.Input, Layers: b.build(o), Head: o.Head}, nil
 }
 
-// mlp is Depth (2) times a dense layer of Width (512) without bias, batch norm and ReLU; then the head.
-func mlp(o ArchitectureOptions) (Architecture, error) {
-	a := Architecture{Layers: []Layer{Flatten{}}}
-	for i := range or(o.Depth, 2) {
-		a.Layers = append(a.Layers, Dense{Name: fmt.Sprintf("fc%d", i+1), Out: or(o.Width, 512), Bias: true}, ReLU{}, Mark{fmt.Sprintf("fc%d", i+1)})
+func mlp(o ArchitectureOptions) []Layer {
+	layers := []Layer{Flatten{}}
+	depth, width := or(o.Depth, 2), or(o.Width, 512)
+	for i := 1; i <= depth; i++ {
+		if i == depth {
+			width = or(o.FeatureDim, width)
+		}
+		name := fmt.Sprintf("l%d", i)
+		layers = append(layers, Dense{Name: name, Out: width, Bias: o.Norm == "none"})
+		layers = append(layers, o.norm(fmt.Sprintf("b%d", i))...)
+		layers = append(layers, ReLU{})
+		if i < depth {
+			layers = append(layers, Mark{name})
+		}
 	}
-	a.Head = Dense{Name: "fc", Out: o.Classes, Bias: true}
-	return a, nil
+	return layers
+}
+
+func cnn(o ArchitectureOptions) []Layer {
+	width := or(o.Width, 32)
+	return slices.Concat(
+		o.conv("conv1", "bn1", Conv{Out: width, Kernel: 3, Pad: 1}), []Layer{ReLU{}, Mark{"conv1"}},
+		o.conv("conv2", "bn2", Conv{Out: 2 * width, Kernel: 3, Pad: 1}), []Layer{ReLU{}, MaxPool{Kernel: 2}, Mark{"conv2"}},
+		[]Layer{Flatten{}, Dense{Name: "fc1", Out: or(o.FeatureDim, 128), Bias: true}, ReLU{}})
+}
+
+func lenet(o ArchitectureOptions) []Layer {
+	return slices.Concat(
+		o.conv("conv1", "bn1", Conv{Out: 6, Kernel: 5}), []Layer{ReLU{}, MaxPool{Kernel: 2}, Mark{"conv1"}},
+		o.conv("conv2", "bn2", Conv{Out: 16, Kernel: 5}), []Layer{ReLU{}, MaxPool{Kernel: 2}, Mark{"conv2"}},
+		[]Layer{Flatten{}, Dense{Name: "fc1", Out: 120, Bias: true}, ReLU{}, Mark{"fc1"}},
+		[]Layer{Dense{Name: "fc2", Out: or(o.FeatureDim, 84), Bias: true}, ReLU{}})
+}
+
+// vgg has five stages of so many convolutions, each ended by pooling; the channels double up to eight times the first.
+func vgg(convolutions ...int) func(ArchitectureOptions) []Layer {
+	return func(o ArchitectureOptions) []Layer {
+		var layers []Layer
+		module := 0 // torchvision numbers everything within "features"
+		for stage, n := range convolutions {
+			out := or(o.Width, 64) * min(1<<stage, 8)
+			if stage == len(convolutions)-1 {
+				out = or(o.FeatureDim, out)
+			}
+			for range n {
+				c := Conv{Out: out, Kernel: 3, Pad: 1, Bias: true}
+				layers = append(layers, o.conv(fmt.Sprintf("features.%d", module), fmt.Sprintf("features.%d", module+1), c)...)
+				layers = append(layers, ReLU{})
+				module += 3
+				if o.Norm == "none" {
+					module--
+				}
+			}
+			layers = append(layers, MaxPool{Kernel: 2}, Mark{fmt.Sprintf("features.%d", module)})
+			module++
+		}
+		return append(layers, GlobalAveragePool{})
+	}
+}
+
+// A block is a residual block: its inner width, its outputs, and the stride of its first convolution of 3x3.
+type block func(o ArchitectureOptions, name string, width, out, stride int) []Layer
+
+func basicBlock(o ArchitectureOptions, name string, width, out, stride int) []Layer {
+	return slices.Concat(
+		o.conv(name+".conv1", name+".bn1", Conv{Out: width, Kernel: 3, Pad: 1, Stride: stride}), []Layer{ReLU{}},
+		o.conv(name+".conv2", name+".bn2", Conv{Out: out, Kernel: 3, Pad: 1}))
+}
+
+func bottleneck(o ArchitectureOptions, name string, width, out, stride int) []Layer {
+	return slices.Concat(
+		o.conv(name+".conv1", name+".bn1", Conv{Out: width, Kernel: 1}), []Layer{ReLU{}},
+		o.conv(name+".conv2", name+".bn2", Conv{Out: width, Kernel: 3, Pad: 1, Stride: stride}), []Layer{ReLU{}},
+		o.conv(name+".conv3", name+".bn3", Conv{Out: out, Kernel: 1}))
+}
+
+// resnet has four stages of so many blocks, whose outputs have expansion times the inner width. The shortcut of a block that
+// changes the shape is a convolution 1x1.
+func resnet(body block, expansion int, blocks ...int) func(ArchitectureOptions) []Layer {
+	return func(o ArchitectureOptions) []Layer {
+		in := or(o.Width, 64)
+		layers := append(o.conv("conv1", "bn1", Conv{Out: in, Kernel: 3, Pad: 1}), ReLU{}, Mark{"conv1"})
+		for stage, n := range blocks {
+			width := or(o.Width, 64) << stage
+			out := width * expansion
+			if stage == len(blocks)-1 {
+				out = or(o.FeatureDim, out)
+			}
+			for i := range n {
+				stride := 1
+				if i == 0 && stage > 0 {
+					stride = 2
+				}
+				name := fmt.Sprintf("layer%d.%d", stage+1, i)
+				var shortcut []Layer
+				if in != out || stride != 1 {
+					shortcut = o.conv(name+".downsample.0", name+".downsample.1", Conv{Out: out, Kernel: 1, Stride: stride})
+				}
+				layers = append(layers, Residual{Body: body(o, name, width, out, stride), Shortcut: shortcut}, ReLU{}, Mark{name})
+				in = out
+			}
+		}
+		return append(layers, GlobalAveragePool{})
+	}
+}
+
+// conv is a convolution with the chosen normalisation; without any it has a bias.
+func (o ArchitectureOptions) conv(name, norm string, c Conv) []Layer {
+	c.Name = name
+	c.Bias = c.Bias || o.Norm == "none"
+	return append([]Layer{c}, o.norm(norm)...)
+}
+
+func (o ArchitectureOptions) norm(name string) []Layer {
+	if o.Norm == "none" {
+		return nil
+	}
+	return []Layer{BatchNorm{Name: name}}
 }
 
 // or is v, or the default if v is 0.

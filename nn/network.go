@@ -9,18 +9,19 @@ type Network[T Float] struct {
 	Grads        []T // what the last Backward found, element by element as Params
 	Stats        []T // running statistics: of the state, but not trained
 
-	rows    int
-	batch   int // samples of the last Forward
-	nodes   []node[T]
-	inlets  []*inlet[T]
-	names   []string
-	tensors []Tensor[T]
-	head    classifier[T]
-	input   *buffer[T]
-	slope   *buffer[T] // of the logits
-	logits  *value[T]
-	key     *key
-	memory  int // elements of all rows and gradients
+	rows        int
+	batch       int // samples of the last Forward
+	nodes       []node[T]
+	inlets      []*inlet[T]
+	names       []string
+	tensors     []Tensor[T]
+	headTensors int // the first that belongs to the head
+	head        classifier[T]
+	input       *buffer[T]
+	slope       *buffer[T] // of the logits
+	logits      *value[T]
+	key         *key
+	memory      int // elements of all rows and gradients
 }
 
 // A classifier is the op of a head.
@@ -61,6 +62,7 @@ func compile[T Float](a Architecture, rows int) (*Network[T], error) {
 	if b.names == nil || b.names[len(b.names)-1] != "features" {
 		features = b.tap("features", features)
 	}
+	headTensors := len(b.tensors)
 	logits, err := b.sequence([]Layer{a.Head}, features)
 	if err != nil {
 		return nil, err
@@ -73,7 +75,7 @@ func compile[T Float](a Architecture, rows int) (*Network[T], error) {
 	net := &Network[T]{
 		Architecture: a,
 		Params:       make([]T, b.params), Grads: make([]T, b.params), Stats: make([]T, b.stats),
-		rows: rows, nodes: b.nodes, inlets: b.inlets, names: b.names, tensors: b.tensors,
+		rows: rows, nodes: b.nodes, inlets: b.inlets, names: b.names, tensors: b.tensors, headTensors: headTensors,
 		head: head, input: in.data, slope: &buffer[T]{}, logits: logits, key: b.key,
 	}
 	for _, bind := range b.binds {
@@ -144,7 +146,7 @@ func (net *Network[T]) Taps() []Tap {
 }
 
 // Output is the output of tap i for the n samples of the last Forward, n x Dim; images are n x height x width x channels. It is
-// valid until the next Forward.
+// valid until Backward or the next Forward.
 func (net *Network[T]) Output(i int) []T { return net.inlets[i].out.rows(net.batch) }
 
 // Classifier returns the weights that meet the features, k x d by rows, and the bias, nil without one. They change

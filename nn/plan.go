@@ -65,7 +65,7 @@ func lay[T Float](nodes []node[T], rows int, input, slope *buffer[T]) int {
 			}
 			if v.isTap {
 				v.data.kept = true
-				v.data.touch(end)
+				v.data.touch(end - 1 - i)
 			}
 		}
 	}
