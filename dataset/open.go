@@ -76,7 +76,8 @@ func Names() []string {
 //
 //   - a folder with IDX files, CIFAR batches, SVHN's .mat files or NumPy arrays, or one of these files;
 //   - a folder or a tar archive (also .tar.gz) of PNG and JPEG images, CLASS/NAME or train/CLASS/NAME and test/CLASS/NAME;
-//   - an .npz file of images and labels.
+//   - an .npz file of images and labels;
+//   - an .arff file of rows with several labels, also gzipped: NAME-train.arff with NAME-test.arff and NAME.xml beside it.
 //
 // Errors are *Error, or speak of the parameters.
 func Open(source string, o Options) (*Set, error) {
@@ -95,7 +96,10 @@ func Open(source string, o Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	set.Name = strings.TrimSuffix(strings.TrimSuffix(filepath.Base(path), ".gz"), ".tar")
+	set.Name = filepath.Base(path)
+	for _, end := range []string{".gz", ".tar", ".arff", "-train", "-test"} {
+		set.Name = strings.TrimSuffix(set.Name, end)
+	}
 	if name != nil {
 		set.Name = name.name
 		if len(name.classes) >= len(set.Classes) {
@@ -134,7 +138,7 @@ func find(source, root string) (string, *known, error) {
 	}
 	if !filepath.IsAbs(source) {
 		for _, r := range roots {
-			for _, end := range []string{"", ".npz", ".tar.gz", ".tgz", ".tar"} {
+			for _, end := range []string{"", ".npz", ".tar.gz", ".tgz", ".tar", "-train.arff", "-train.arff.gz"} {
 				if path := filepath.Join(r, source+end); exists(path) {
 					return path, nil, nil
 				}
@@ -237,8 +241,10 @@ func openFile(path string, o Options) (*Set, error) {
 		return openTar(s, o)
 	case err != nil && err != io.EOF:
 		return nil, s.failed(err)
+	case strings.HasSuffix(strings.TrimSuffix(base, ".gz"), ".arff"):
+		return openARFF(path, o)
 	}
-	return nil, s.errorf(array.Unsupported, "no data set that is read here: expected are IDX (MNIST), CIFAR binary, SVHN .mat, .npz, .npy, a tar archive of PNG or JPEG images, or a folder of these")
+	return nil, s.errorf(array.Unsupported, "no data set that is read here: expected are IDX (MNIST), CIFAR binary, SVHN .mat, .npz, .npy, .arff, a tar archive of PNG or JPEG images, or a folder of these")
 }
 
 // numbers is the names "0", "1", ... of k classes.
