@@ -21,7 +21,7 @@ func openIDX(folder string, o Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := &Set{Name: filepath.Base(folder)}
+	set := &Set{}
 	if set.Train, set.Shape, err = readPair(folder, train, o); err != nil {
 		return nil, err
 	}
