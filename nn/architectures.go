@@ -15,8 +15,8 @@ type ArchitectureOptions struct {
 	Width      int    // of the hidden layers of an MLP (512); channels of the first stage of a VGG or ResNet (64), of a CNN (32)
 	Depth      int    // hidden layers of an MLP (2)
 	Norm       string // "batch" or "none"; the networks say which is the default
-	FeatureDim int    // what the head sees: outputs of the last hidden layer, or channels of the last stage
-	Head       Layer  // instead of a dense layer with bias
+	FeatureDim int    // what the head sees: outputs of the last hidden layer, convolution or block, which alone changes
+	Head       HeadSpec
 }
 
 // A blueprint is one entry of the table of architectures.
@@ -75,10 +75,11 @@ func Build(name string, o ArchitectureOptions) (Architecture, error) {
 	if norms := []string{"batch", "none"}; !slices.Contains(norms, o.Norm) {
 		return Architecture{}, fmt.Errorf("nn: %s: no normalisation %q, there are batch and none%s", name, o.Norm, suggest.Hint(o.Norm, norms))
 	}
-	if o.Head == nil {
-		o.Head = Dense{Name: b.head, Out: o.Classes, Bias: true}
+	before, head, err := o.Head.layers(b.head, o.Classes)
+	if err != nil {
+		return Architecture{}, fmt.Errorf("nn: %s: %w", name, err)
 	}
-	return Architecture{Name: name, Input: o.Input, Layers: b.build(o), Head: o.Head}, nil
+	return Architecture{Name: name, Input: o.Input, Layers: append(b.build(o), before...), Head: head}, nil
 }
 
 func mlp(o ArchitectureOptions) []Layer {
@@ -122,10 +123,10 @@ func vgg(convolutions ...int) func(ArchitectureOptions) []Layer {
 		module := 0 // torchvision numbers everything within "features"
 		for stage, n := range convolutions {
 			out := or(o.Width, 64) * min(1<<stage, 8)
-			if stage == len(convolutions)-1 {
-				out = or(o.FeatureDim, out)
-			}
-			for range n {
+			for i := range n {
+				if stage == len(convolutions)-1 && i == n-1 {
+					out = or(o.FeatureDim, out)
+				}
 				c := Conv{Out: out, Kernel: 3, Pad: 1, Bias: true}
 				layers = append(layers, o.conv(fmt.Sprintf("features.%d", module), fmt.Sprintf("features.%d", module+1), c)...)
 				layers = append(layers, ReLU{})
@@ -166,10 +167,10 @@ func resnet(body block, expansion int, blocks ...int) func(ArchitectureOptions) 
 		for stage, n := range blocks {
 			width := or(o.Width, 64) << stage
 			out := width * expansion
-			if stage == len(blocks)-1 {
-				out = or(o.FeatureDim, out)
-			}
 			for i := range n {
+				if stage == len(blocks)-1 && i == n-1 {
+					out = or(o.FeatureDim, out)
+				}
 				stride := 1
 				if i == 0 && stage > 0 {
 					stride = 2

@@ -80,7 +80,9 @@ func (o *dense[T]) forward(n int, _ Mode) {
 func (o *dense[T]) backward(n int) {
 	in, out := o.in.shape.Size(), o.out.shape.Size()
 	dy := o.out.grad(n)
-	gemm(true, false, out, in, n, dy, out, o.in.rows(n), in, 0, o.dw, in)
+	if o.dw != nil { // the rows are trained
+		gemm(true, false, out, in, n, dy, out, o.in.rows(n), in, 0, o.dw, in)
+	}
 	if o.b != nil {
 		o.columns.write(o.db, dy)
 	}

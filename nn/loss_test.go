@@ -662,3 +662,22 @@ func TestLosses(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkLoss(b *testing.B) {
+	for _, name := range []string{"ce", "pal", "bce", "supcon", "mcr2"} {
+		for _, k := range []int{10, 1000} {
+			b.Run(fmt.Sprintf("%s/128x%d", name, k), func(b *testing.B) {
+				l, batch := mustLoss[float32](b, LossSpec{Name: name}), newBatch[float32](1, 128, k, 512, false, false)
+				for b.Loop() {
+					l.Value(batch)
+				}
+			})
+		}
+	}
+	b.Run("svsl/128x32768", func(b *testing.B) {
+		l, batch := mustLoss[float32](b, LossSpec{Name: "ce", SVSL: 1, SVSLFrom: 1}), newBatch[float32](1, 128, 10, 32768, false, false)
+		for b.Loop() {
+			l.Value(batch)
+		}
+	})
+}

@@ -40,7 +40,15 @@ func New[T Float](a Architecture, rows int) (*Network[T], error) {
 	return net, nil
 }
 
-func compile[T Float](a Architecture, rows int) (*Network[T], error) {
+// A draft is a compiled network without its parameters and the memory of its rows.
+type draft[T Float] struct {
+	*builder[T]
+	in, logits  *value[T]
+	headTensors int
+	head        classifier[T]
+}
+
+func sketch[T Float](a Architecture, rows int) (*draft[T], error) {
 	if rows < 1 {
 		return nil, fmt.Errorf("batches of %d rows", rows)
 	}
@@ -71,12 +79,19 @@ func compile[T Float](a Architecture, rows int) (*Network[T], error) {
 	if !ok {
 		return nil, fmt.Errorf("a %s is no head", a.Head.kind())
 	}
+	return &draft[T]{b, in, logits, headTensors, head}, nil
+}
 
+func compile[T Float](a Architecture, rows int) (*Network[T], error) {
+	b, err := sketch[T](a, rows)
+	if err != nil {
+		return nil, err
+	}
 	net := &Network[T]{
 		Architecture: a,
 		Params:       make([]T, b.params), Grads: make([]T, b.params), Stats: make([]T, b.stats),
-		rows: rows, nodes: b.nodes, inlets: b.inlets, names: b.names, tensors: b.tensors, headTensors: headTensors,
-		head: head, input: in.data, slope: &buffer[T]{}, logits: logits, key: b.key,
+		rows: rows, nodes: b.nodes, inlets: b.inlets, names: b.names, tensors: b.tensors, headTensors: b.headTensors,
+		head: b.head, input: b.in.data, slope: &buffer[T]{}, logits: b.logits, key: b.key,
 	}
 	for _, bind := range b.binds {
 		bind(net.Params, net.Grads, net.Stats)

@@ -133,6 +133,12 @@ func (b *builder[T]) sequence(layers []Layer, in *value[T]) (out *value[T], err 
 			in = b.tap(l.Name, in)
 		case Dense:
 			in, err = compileDense(b, l, in)
+		case FixedHead:
+			in, err = compileFixedHead(b, l, in)
+		case CosineHead:
+			in, err = compileCosineHead(b, l, in)
+		case UnitLength:
+			in, err = compileUnitLength(b, in)
 		case ReLU:
 			in, err = compileReLU(b, in)
 		case Conv:
