@@ -3,8 +3,6 @@ package kernel
 import (
 	"fmt"
 	"math"
-
-	"github.com/collapsar/collapsar/internal/parallel"
 )
 
 // Conv is a two-dimensional convolution (cross-correlation) of one sample, as PyTorch's Conv2d
@@ -59,39 +57,26 @@ func (c Conv) Check() error {
 
 // A Convolver performs one convolution and its derivatives on batches. It holds the scratch space, so
 // it is used by one goroutine at a time; the work is divided over the pool. Results have the same bits
-// on any number of workers.
+// on any number of workers. It belongs to the level at which it was made.
 type Convolver[T float32 | float64] struct {
 	c    Conv
 	rows int
-	// The operands of the call in progress, for the loop bodies, which are made once.
-	x, y, w, bias []T
-	n             int
-	parts         []T // gradients of the weights, one for each group of samples
-	forward       func(worker, i int)
-	backwardData  func(worker, i int)
-	backwardW     func(worker, i int)
+	// The passes; nil where groups are too narrow for tiles and the direct loops run instead.
+	forward, data *convSums[T]
+	weights       *convGradient[T]
+	direct        *convDirect[T]
 }
-
-// convParts is the number of groups of samples whose weight gradients are formed apart.
-const convParts = 8
 
 // NewConvolver makes a convolver for batches of up to rows samples. c must pass [Conv.Check].
 func NewConvolver[T float32 | float64](c Conv, rows int) *Convolver[T] {
-	v := &Convolver[T]{c: c, rows: rows, parts: make([]T, convParts*c.WeightSize())}
-	in, out, size := c.InputSize(), c.OutputSize(), c.WeightSize()
-	v.forward = func(_, i int) {
-		convGo(c, v.y[i*out:(i+1)*out], v.x[i*in:(i+1)*in], v.w, v.bias)
+	v := &Convolver[T]{c: c, rows: rows}
+	if c.Groups > 1 && min(c.In, c.Out)/c.Groups < 4 {
+		v.direct = newConvDirect[T](c)
+		return v
 	}
-	v.backwardData = func(_, i int) {
-		convDataGo(c, v.x[i*in:(i+1)*in], v.y[i*out:(i+1)*out], v.w)
-	}
-	v.backwardW = func(_, i int) {
-		part := v.parts[i*size : (i+1)*size]
-		clear(part)
-		for s := i * v.n / convParts; s < (i+1)*v.n/convParts; s++ {
-			convWeightsGo(c, part, v.x[s*in:(s+1)*in], v.y[s*out:(s+1)*out])
-		}
-	}
+	v.forward = newConvForward[T](c, rows)
+	v.data = newConvData[T](c, rows)
+	v.weights = newConvGradient[T](c, rows)
 	return v
 }
 
@@ -102,39 +87,41 @@ func NewConvolver[T float32 | float64](c Conv, rows int) *Convolver[T] {
 //
 // bias has Out elements, or is nil for zeros. y must not overlap the others.
 func (v *Convolver[T]) Forward(y, x, w, bias []T, n int) {
-	v.set(y, x, w, n)
+	v.check(y, x, w, n)
 	if bias != nil && len(bias) != v.c.Out {
 		panic(fmt.Sprintf("kernel: a bias of %d for %d channels", len(bias), v.c.Out))
 	}
-	v.bias = bias
-	parallel.For(n, v.forward)
+	if v.direct != nil {
+		v.direct.run(v.direct.forward, y, x, w, bias, n)
+		return
+	}
+	v.forward.run(y, x, w, bias, n)
 }
 
 // BackwardData writes to dx the gradient for x of a function whose gradient for y is dy, the
 // transposed convolution. Shapes are as in [Convolver.Forward].
 func (v *Convolver[T]) BackwardData(dx, dy, w []T, n int) {
-	v.set(dy, dx, w, n)
-	parallel.For(n, v.backwardData)
+	v.check(dy, dx, w, n)
+	if v.direct != nil {
+		v.direct.run(v.direct.data, dy, dx, w, nil, n)
+		return
+	}
+	v.data.run(dx, dy, w, nil, n)
 }
 
 // BackwardWeights writes to dw the gradient for w, summed over the n samples. Shapes are as in
 // [Convolver.Forward].
 func (v *Convolver[T]) BackwardWeights(dw, x, dy []T, n int) {
-	v.set(dy, x, dw, n)
-	parallel.For(convParts, v.backwardW)
-	size := v.c.WeightSize()
-	copy(dw, v.parts[:size])
-	for i := 1; i < convParts; i++ {
-		for j, p := range v.parts[i*size : (i+1)*size] {
-			dw[j] += p
-		}
+	v.check(dy, x, dw, n)
+	if v.direct != nil {
+		v.direct.gradient(dw, x, dy, n)
+		return
 	}
+	v.weights.run(dw, x, dy, n)
 }
 
-// set notes the operands of a call.
-func (v *Convolver[T]) set(y, x, w []T, n int) {
+func (v *Convolver[T]) check(y, x, w []T, n int) {
 	if n < 0 || n > v.rows || len(x) < n*v.c.InputSize() || len(y) < n*v.c.OutputSize() || len(w) < v.c.WeightSize() {
 		panic(fmt.Sprintf("kernel: convolution of %d samples (at most %d) with operands of %d, %d and %d elements", n, v.rows, len(x), len(y), len(w)))
 	}
-	v.x, v.y, v.w, v.n = x, y, w, n
 }

@@ -1,94 +1,74 @@
 package kernel
 
-// The portable convolution of one sample, for any shape. Products are rounded before they are added,
-// so the bits are the same on every processor.
+// The portable tiles of the convolutions. Products are rounded before they are added, so the bits are
+// the same on every processor.
 
-// taps returns the part [from, to) of a kernel of size k that output position o has inside an input
-// of size n.
-func taps(o, stride, pad, k, n int) (from, to int) {
-	return min(k, max(0, pad-o*stride)), max(0, min(k, n+pad-o*stride))
-}
+// convSteps is how a tile runs through the taps of its pixels: rows times cols runs of products, with
+// xcol elements of the operand between the runs of a row, and, after a row, xrow elements of the
+// operand and wrow of the weights.
+type convSteps struct{ rows, cols, run, xcol, xrow, wrow int }
 
-func convGo[T float](c Conv, y, x, w, bias []T) {
-	in, out := c.In/c.Groups, c.Out/c.Groups
-	for o := range c.OutH() {
-		r0, r1 := taps(o, c.Stride, c.Pad, c.KernelH, c.Height)
-		for p := range c.OutW() {
-			s0, s1 := taps(p, c.Stride, c.Pad, c.KernelW, c.Width)
-			pixel := y[:c.Out]
-			y = y[c.Out:]
-			clear(pixel)
-			copy(pixel, bias)
-			for r := r0; r < r1; r++ {
-				for s := s0; s < s1; s++ {
-					from := x[((o*c.Stride+r-c.Pad)*c.Width+p*c.Stride+s-c.Pad)*c.In:]
-					for g := range c.Groups {
-						sum := pixel[g*out : (g+1)*out]
-						for i, a := range from[g*in : (g+1)*in] {
-							row := w[((r*c.KernelW+s)*in+i)*c.Out+g*out:][:len(sum)]
-							for q := range sum {
-								sum[q] += T(a * row[q])
-							}
+// maxConvWidth is the width of the widest tile.
+const maxConvWidth = 32
+
+// convTileGo computes tiles*mr pixels, for width channels:
+//
+//	for each pixel, the pair (a, b) of the table, and j < width
+//		s = bias[j]
+//		for each row, col and i < run { s += x[a] * w[j]; a++; w = w[width:] }, with the steps between
+//		y[b+j] = s
+func convTileGo[T float](width, mr, tiles int, table []int32, x, w, bias, y []T, steps convSteps) {
+	for ; len(table) > 0 && tiles > 0; tiles-- {
+		for range mr {
+			from, to := x[table[0]:], y[table[1]:]
+			table = table[2:]
+			for j := 0; j < width; j += 4 {
+				s0, s1, s2, s3 := bias[j], bias[j+1], bias[j+2], bias[j+3]
+				a, b := 0, j
+				for range steps.rows {
+					for range steps.cols {
+						for _, v := range from[a : a+steps.run] {
+							row := (*[4]T)(w[b:])
+							s0 += T(v * row[0])
+							s1 += T(v * row[1])
+							s2 += T(v * row[2])
+							s3 += T(v * row[3])
+							b += width
 						}
+						a += steps.run + steps.xcol
 					}
+					a += steps.xrow
+					b += steps.wrow
 				}
+				*(*[4]T)(to[j:]) = [4]T{s0, s1, s2, s3}
 			}
 		}
 	}
 }
 
-func convDataGo[T float](c Conv, dx, dy, w []T) {
-	in, out := c.In/c.Groups, c.Out/c.Groups
-	clear(dx)
-	for o := range c.OutH() {
-		r0, r1 := taps(o, c.Stride, c.Pad, c.KernelH, c.Height)
-		for p := range c.OutW() {
-			s0, s1 := taps(p, c.Stride, c.Pad, c.KernelW, c.Width)
-			pixel := dy[:c.Out]
-			dy = dy[c.Out:]
-			for r := r0; r < r1; r++ {
-				for s := s0; s < s1; s++ {
-					to := dx[((o*c.Stride+r-c.Pad)*c.Width+p*c.Stride+s-c.Pad)*c.In:]
-					for g := range c.Groups {
-						part := pixel[g*out : (g+1)*out]
-						sums := to[g*in : (g+1)*in]
-						for i := range sums {
-							row := w[((r*c.KernelW+s)*in+i)*c.Out+g*out:][:len(part)]
-							var sum T
-							for q := range part {
-								sum += T(part[q] * row[q])
-							}
-							sums[i] += sum
-						}
-					}
-				}
+// convWeightsGo adds the products of the pixels of a table to rows of a gradient, for width channels:
+//
+//	for i < rows, j < width
+//		dw[i*ldw+j] += sum over the pairs (a, b) of the table { x[a+delta[i]] * dy[b/8*width+j] }
+//
+// Assembly reads mr rows of x, whatever rows is.
+func convWeightsGo[T float](width int, table []int32, x []T, delta []int32, dy, dw []T, ldw, rows int) {
+	for i := range rows {
+		from, to := x[delta[i]:], dw[i*ldw:]
+		for j := 0; j < width; j += 4 {
+			var s0, s1, s2, s3 T
+			for t := 0; t+1 < len(table); t += 2 {
+				v := from[table[t]]
+				row := (*[4]T)(dy[int(table[t+1])/8*width+j:])
+				s0 += T(v * row[0])
+				s1 += T(v * row[1])
+				s2 += T(v * row[2])
+				s3 += T(v * row[3])
 			}
-		}
-	}
-}
-
-func convWeightsGo[T float](c Conv, dw, x, dy []T) {
-	in, out := c.In/c.Groups, c.Out/c.Groups
-	for o := range c.OutH() {
-		r0, r1 := taps(o, c.Stride, c.Pad, c.KernelH, c.Height)
-		for p := range c.OutW() {
-			s0, s1 := taps(p, c.Stride, c.Pad, c.KernelW, c.Width)
-			pixel := dy[:c.Out]
-			dy = dy[c.Out:]
-			for r := r0; r < r1; r++ {
-				for s := s0; s < s1; s++ {
-					from := x[((o*c.Stride+r-c.Pad)*c.Width+p*c.Stride+s-c.Pad)*c.In:]
-					for g := range c.Groups {
-						part := pixel[g*out : (g+1)*out]
-						for i, a := range from[g*in : (g+1)*in] {
-							row := dw[((r*c.KernelW+s)*in+i)*c.Out+g*out:][:len(part)]
-							for q := range part {
-								row[q] += T(a * part[q])
-							}
-						}
-					}
-				}
-			}
+			to[j] += s0
+			to[j+1] += s1
+			to[j+2] += s2
+			to[j+3] += s3
 		}
 	}
 }
