@@ -18,6 +18,7 @@ import (
 type layout struct {
 	used   []int     // places in the summary
 	n, tau []float64 // rows; total variance, unbiased
+	drawn  []float64 // rows that stand for all of them in the sums of the second pass; nil where all are in there
 	clean  []float64 // |m_c - m_j|^2 less tau_c/n_c + tau_j/n_j
 	bare   []float64 // Gram matrix of the centred means less the noise
 	norm   float64   // |bare|_F
@@ -117,28 +118,34 @@ func centre(k int, g []float64) {
 
 // levelPlan says what the second pass is to add up.
 func (s *sample) levelPlan(l *layout) *moments.Levels {
-	k, K := l.k(), s.k
-	p := &moments.Levels{
-		Used: make([]bool, K), Inverse: make([]float64, K*K), Shape: make([]float64, K*K), Scale: make([]float64, K),
-		Kept: s.lots(), Seed: s.opts.Seed,
-	}
+	k := l.k()
+	p := &moments.Levels{Used: make([]bool, s.k), Scale: make([]float64, s.k), Kept: s.lots(), Seed: s.opts.Seed}
+	at := make([]int, s.k) // place in the layout
 	root := math.Sqrt(float64(k - 1))
 	size := math.Sqrt(mean(l.tau)) // residuals of length about 1 are safe in float32
 	for a, c := range l.used {
-		p.Used[c] = true
+		p.Used[c], at[c] = true, a
 		if size > 0 {
 			p.Scale[c] = math.Sqrt(l.n[a]/(l.n[a]-1)) / size
 		}
+	}
+	p.Factors = func(c int, inverse, shape []float64) {
+		clear(inverse)
+		clear(shape)
+		if !p.Used[c] {
+			return
+		}
+		a := at[c]
 		for b, j := range l.used {
 			if a != b && l.clean[a*k+b] > 0 {
-				p.Inverse[c*K+j] = 1 / l.clean[a*k+b]
+				inverse[j] = 1 / l.clean[a*k+b]
 			}
 			if l.norm > 0 {
 				e := -1 / float64(k)
 				if a == b {
 					e++
 				}
-				p.Shape[c*K+j] = 2 * (e/(l.norm*root) - l.trace*l.bare[a*k+b]/(l.norm*l.norm*l.norm*root))
+				shape[j] = 2 * (e/(l.norm*root) - l.trace*l.bare[a*k+b]/(l.norm*l.norm*l.norm*root))
 			}
 		}
 	}
@@ -221,13 +228,16 @@ func (s *sample) variabilityLevel(l *layout, w *draw, f fourth) (v Level) {
 	alike := 0.0 // what of it comes from the means, for noise alike in all directions
 	for a := range k {
 		p := s.levelSums(l, a)
-		n := l.n[a]
-		bessel := n / (n - 1)
+		n, m := l.n[a], l.n[a]
+		if l.drawn != nil {
+			m = l.drawn[a]
+		}
+		bessel, own := m/(m-1), n/(n-1) // of what varies between rows; of residuals about their own mean
 		q, u := p.Q/n, p.U/n
-		varQ := (p.QQ/n - q*q) * bessel * bessel * bessel
-		cov := (p.QU/n - q*u) * bessel * bessel
+		varQ := (p.QQ/n - q*q) * own * own * bessel
+		cov := (p.QU/n - q*u) * own * bessel
 		varU := (p.UU/n - u*u) * bessel
-		linear.add((varQ-8*square*cov+16*square*square*varU)/n, n-1)
+		linear.add((varQ*n/m-8*square*cov+16*square*square*varU)/n, m-1)
 		alike += 16 * square * square * varU / n
 	}
 	// Half the degrees of freedom, for squares have heavier tails than what they are squares of.

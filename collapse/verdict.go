@@ -227,6 +227,7 @@ func (s *sample) verdict(values Values) *Verdict {
 			l.Duality = s.dualityLevel(m, f)
 			l.Duality.judgeSquare(alpha, m.harmonic())
 		}
+		free(s.sum)
 		s.limits(values, m, w, f, l)
 	}
 	if s.k >= 2 && s.class != nil {

@@ -166,9 +166,13 @@ func (p *Plan) fingerprint() int64 {
 	e.floats(p.Axes...)
 	if l := p.Levels; l != nil {
 		e.ints(int64(l.Seed), int64(l.Kept))
-		e.floats(l.Inverse...)
-		e.floats(l.Shape...)
 		e.floats(l.Scale...)
+		inverse, shape := make([]float64, len(l.Used)), make([]float64, len(l.Used))
+		for c := range l.Used {
+			l.Factors(c, inverse, shape)
+			e.floats(inverse...)
+			e.floats(shape...)
+		}
 	}
 	if p.Weights != nil {
 		e.floats(p.Weights.Centred...)

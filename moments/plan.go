@@ -75,7 +75,7 @@ func (p *Plan) check() error {
 		(p.Weights == nil || len(p.Weights.Centred) == p.Weights.Classes*d && len(p.Weights.Cross) == k*p.Weights.Classes && len(p.Weights.Norm) == p.Weights.Classes &&
 			len(p.Weights.AtCentre) == p.Weights.Classes)
 	if l := p.Levels; l != nil {
-		ok = ok && len(l.Used) == k && len(l.Inverse) == k*k && len(l.Shape) == k*k && len(l.Scale) == k
+		ok = ok && len(l.Used) == k && len(l.Scale) == k && l.Factors != nil
 	}
 	if !ok {
 		return fmt.Errorf("moments: parts of the plan do not fit %d classes x %d dimensions", k, d)

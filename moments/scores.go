@@ -9,17 +9,19 @@ import (
 // Levels asks the second pass for what the levels of collapse and their standard errors are made of: of every row, linear and
 // quadratic forms of its scores s_j = r.m_j, added up by class, and a few residuals drawn by lot.
 type Levels struct {
-	Used    []bool    // K, classes that count; the rows and scores of others are passed over
-	Inverse []float64 // K x K, what s_c - s_j is multiplied by; 0 on the diagonal
-	Shape   []float64 // K x K, what s_j is multiplied by
-	Scale   []float64 // K, what the residuals kept are multiplied by
-	Kept    int       // how many residuals are to be kept, as many from every class where it has them
-	Seed    uint64    // of the lot
+	Used  []bool    // K, classes that count; the rows and scores of others are passed over
+	Scale []float64 // K, what the residuals kept are multiplied by
+	Kept  int       // how many residuals are to be kept, as many from every class where it has them
+	Seed  uint64    // of the lot
+
+	// Factors writes those of class c, K each: what s_c - s_j is multiplied by, 0 for j = c, and what s_j is multiplied by.
+	// A function, because two more K x K matrices are much memory where there are many classes.
+	Factors func(c int, inverse, shape []float64)
 }
 
 // LevelSums are sums over the rows of a class. With sums and means over the classes used,
 //
-//	q = mean_{j != c} (Inverse_cj (s_c - s_j))^2    u = mean_{j != c} Inverse_cj (s_c - s_j)    p = sum_j Shape_cj s_j
+//	q = mean_{j != c} (inverse_cj (s_c - s_j))^2    u = mean_{j != c} inverse_cj (s_c - s_j)    p = sum_j shape_cj s_j
 //	o = s_c - mean_j s_j                            w = r.(w_y - mean_k w_k)
 type LevelSums struct {
 	Q, QQ, QU, U, UU float64
@@ -97,7 +99,14 @@ func newLevelBench[T real](p *Plan) *levelBench[T] {
 	if l == nil {
 		return nil
 	}
-	b := &levelBench[T]{Levels: l, inverse: convert[T](l.Inverse), shape: convert[T](l.Shape), keep: l.bars(p.Summary)}
+	k := len(l.Used)
+	b := &levelBench[T]{Levels: l, inverse: make([]T, k*k), shape: make([]T, k*k), keep: l.bars(p.Summary)}
+	inverse, shape := make([]float64, k), make([]float64, k)
+	for c := range k {
+		l.Factors(c, inverse, shape)
+		convertTo(b.inverse[c*k:(c+1)*k], inverse)
+		convertTo(b.shape[c*k:(c+1)*k], shape)
+	}
 	var labels []int
 	for c, ok := range l.Used {
 		b.used = append(b.used, 0)
