@@ -311,3 +311,27 @@ func TestCount(t *testing.T) {
 		t.Errorf("no head: %v", err)
 	}
 }
+
+// A detached head learns and teaches nothing.
+func TestDetachHead(t *testing.T) {
+	net := newHead[float64](t, HeadSpec{}, 4, 3)
+	x := []float64{1, -2, 3, 0.5, 0, 1}
+	dz, dh := []float64{1, -1, 2, 0}, []float64{0.5, 1, -1}
+	run := func(detach bool, dz, dh []float64) []float64 {
+		net.DetachHead(detach)
+		net.Forward(x, 1, Train)
+		net.Backward(dz, [][]float64{dh})
+		return slices.Clone(net.Grads)
+	}
+	const head = 6*3 + 3
+	both, detached := run(false, dz, dh), run(true, dz, dh)
+	if !slices.Equal(detached[head:], both[head:]) {
+		t.Errorf("the head's gradient is %v, wanted %v", detached[head:], both[head:])
+	}
+	if want := run(false, make([]float64, 4), dh); !slices.Equal(detached[:head], want[:head]) {
+		t.Errorf("gradient below the head %v, wanted %v", detached[:head], want[:head])
+	}
+	if again := run(false, dz, dh); !slices.Equal(again, both) {
+		t.Error("the head stays detached")
+	}
+}

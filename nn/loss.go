@@ -65,10 +65,10 @@ type Loss[T Float] struct {
 	spec LossSpec
 	info *lossEntry
 
-	row     rowLoss // of the losses of logits
-	targets bool    // row reads row.target
-	set     *setLoss[T]
-	shift   []float64 // what logit adjustment adds
+	row     rowLoss     // of the logits
+	targets bool        // row reads row.target
+	set     *setLoss[T] // of the features, where the loss looks at these; row is then that of the probe
+	shift   []float64   // what logit adjustment adds
 
 	batch  *Batch[T]
 	work   []row // a worker's scratch
@@ -89,10 +89,8 @@ func NewLoss[T Float](spec LossSpec) (*Loss[T], error) {
 	if spec, err = info.resolve(spec); err != nil {
 		return nil, fmt.Errorf("loss %s: %w", info.Name, err)
 	}
-	l := &Loss[T]{spec: spec, info: info, targets: info.Tags}
+	l := &Loss[T]{spec: spec, info: info, row: crossEntropy(spec.Smoothing, 1, 0), targets: info.Tags}
 	switch info.Name {
-	case "ce", "label_smoothing":
-		l.row = crossEntropy(spec.Smoothing, 1, 0)
 	case "cosine_softmax":
 		l.row = crossEntropy(0, spec.Temperature, spec.Margin)
 	case "focal":
@@ -177,6 +175,11 @@ func (e *lossEntry) resolve(s LossSpec) (LossSpec, error) {
 // Spec is what NewLoss was given, with the defaults filled in.
 func (l *Loss[T]) Spec() LossSpec { return l.spec }
 
+// DetachesHead says whether the loss is one of features only, supcon or mcr2. The gradient of the logits that Value writes is then that
+// of the cross-entropy, which is not in the value: with Network.DetachHead it trains a classifier on features that it does not
+// move, as is otherwise done in a second stage (Khosla et al. 2020).
+func (l *Loss[T]) DetachesHead() bool { return l.set != nil }
+
 // NeedsTap says whether the loss has a gradient at tap i of the given number of taps, or reads its output.
 func (l *Loss[T]) NeedsTap(i, taps int) bool {
 	if i == taps-1 && (l.set != nil || l.spec.FeatureDecay != 0) {
@@ -201,7 +204,7 @@ func (l *Loss[T]) Check(b *Batch[T]) error {
 		want     int
 		optional bool
 	}{
-		{"logits", len(b.Logits), n * k, l.row == nil},
+		{"logits", len(b.Logits), n * k, l.set != nil && b.DLogits == nil},
 		{"gradient of the logits", len(b.DLogits), n * k, true},
 		{"labels", len(b.Labels), n, b.Tags != nil},
 		{"tags", len(b.Tags), n * k, b.Tags == nil},
@@ -276,11 +279,13 @@ func (l *Loss[T]) Value(b *Batch[T]) float64 {
 	}
 	l.total = totalWeight(b)
 	l.pull, l.decay = 0, 0
-	if l.row != nil {
+	if l.set == nil {
 		l.data = l.logits(b)
 	} else {
-		clear(b.DLogits)
 		l.data = l.set.eval(b, l.total)
+		if b.DLogits != nil {
+			l.logits(b)
+		}
 	}
 	if l.svsl != nil {
 		for i := l.spec.SVSLFrom; i < len(b.Taps); i++ {

@@ -133,7 +133,16 @@ func TestLossGradients(t *testing.T) {
 					}
 				}
 			}
-			check("logits", b.Logits, dLogits)
+			if l.DetachesHead() { // the gradient is that of the probe
+				probe := *b
+				probe.DLogits = make([]float64, len(dLogits))
+				mustLoss[float64](t, LossSpec{Name: "ce"}).Value(&probe)
+				if !slices.Equal(dLogits, probe.DLogits) {
+					t.Errorf("gradient of the logits %v, that of ce is %v", dLogits, probe.DLogits)
+				}
+			} else {
+				check("logits", b.Logits, dLogits)
+			}
 			check("tap 0", b.Taps[0], dTaps[0])
 			check("features", b.Taps[1], dTaps[1])
 			for i, d := range dTaps {

@@ -141,6 +141,10 @@ func (net *Network[T]) Backward(dLogits []T, dTaps [][]T) {
 	}
 }
 
+// DetachHead says whether the gradient of the logits stops at the head: it then trains the head's parameters, and the features have the
+// gradients of the taps only.
+func (net *Network[T]) DetachHead(on bool) { net.inlets[len(net.inlets)-1].shut = on }
+
 // Step names the training step: dropout draws from the stream of this seed and step.
 func (net *Network[T]) Step(seed, step uint64) { *net.key = key{seed, step} }
 

@@ -188,14 +188,19 @@ func (b *builder[T]) tap(name string, in *value[T]) *value[T] {
 // An inlet is where the gradient of a tap comes in.
 type inlet[T Float] struct {
 	in, out *value[T]
-	extra   []T // for this backward pass; nil: none
+	extra   []T  // for this backward pass; nil: none
+	shut    bool // nothing comes through from above
 }
 
 func (*inlet[T]) forward(int, Mode) {}
 
 func (o *inlet[T]) backward(n int) {
 	to := o.in.grad(n)
-	pass(to, o.out.grad(n))
+	if o.shut {
+		clear(to)
+	} else {
+		pass(to, o.out.grad(n))
+	}
 	if to != nil && o.extra != nil {
 		kernel.AddScaled(to, 1, o.extra[:len(to)])
 	}

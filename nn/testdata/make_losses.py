@@ -64,6 +64,12 @@ def mcr2(h, eps2):
     return parts - whole
 
 
+def probe(z):
+    """The gradient of the cross-entropy without its value."""
+    v = F.cross_entropy(z, y)
+    return v - v.detach()
+
+
 def svsl(taps, alpha):
     total = 0
     for g in taps:
@@ -93,15 +99,15 @@ CASES = {  # name: (spec, tags?, class weights?, function of z, h, g)
     "dot": (dict(name="dot", target=3), 0, 0, lambda z, h, g: ((z.gather(1, y[:, None]) - 3) ** 2).mean() / 6),
     "cosine softmax": (dict(name="cosine_softmax", temperature=0.2, margin=0.35), 0, 0,
                        lambda z, h, g: F.cross_entropy((z - 0.35 * onehot()) / 0.2, y)),
-    "supcon": (dict(name="supcon", temperature=0.3), 0, 0, lambda z, h, g: supcon(h, 0.3)),
-    "mcr2": (dict(name="mcr2"), 0, 0, lambda z, h, g: mcr2(h, 0.5)),
+    "supcon": (dict(name="supcon", temperature=0.3), 0, 0, lambda z, h, g: supcon(h, 0.3) + probe(z)),
+    "mcr2": (dict(name="mcr2"), 0, 0, lambda z, h, g: mcr2(h, 0.5) + probe(z)),
     "feature decay": (dict(name="ce", feature_decay=0.02), 0, 0,
                       lambda z, h, g: F.cross_entropy(z, y) + 0.01 * h.square().sum(1).mean()),
     "feature decay tags": (dict(name="pal", feature_decay=0.02), 1, 0, lambda z, h, g: pal(z, t) + 0.01 * h.square().sum(1).mean()),
     "svsl": (dict(name="ce", svsl=0.1), 0, 0, lambda z, h, g: F.cross_entropy(z, y) + svsl([g, h], 0.1)),
     "svsl from the features": (dict(name="ce", svsl=0.1, svsl_from=1), 0, 0, lambda z, h, g: F.cross_entropy(z, y) + svsl([h], 0.1)),
     "all terms": (dict(name="supcon", svsl=0.1, feature_decay=0.02), 0, 0,
-                  lambda z, h, g: supcon(h, 0.1) + svsl([g, h], 0.1) + 0.01 * h.square().sum(1).mean()),
+                  lambda z, h, g: supcon(h, 0.1) + probe(z) + svsl([g, h], 0.1) + 0.01 * h.square().sum(1).mean()),
 }
 
 out = dict(_made_by=f"make_losses.py, torch {torch.__version__.split('+')[0]}", logits=logits.ravel().tolist(), features=features.ravel().tolist(),
