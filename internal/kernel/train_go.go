@@ -122,20 +122,22 @@ func (n *Norm[T]) backwardGo(dx, dy, x, slope, offset []T) {
 	}
 }
 
-func maxWindowGo[T float](y []T, place []uint8, x []T, p Pool, in window) {
+// maxWindowGo takes the channels from the given one on.
+func maxWindowGo[T float](y []T, place []uint8, x []T, p Pool, in window, from int) {
 	c := p.Channels
+	y, place = y[from:], place[from:]
 	for h := in.h0; h < in.h1; h++ {
 		for w := in.w0; w < in.w1; w++ {
 			number := uint8(in.first + (h-in.h0)*p.KernelW + w - in.w0)
-			from := x[(h*p.Width+w)*c:][:c]
+			x := x[(h*p.Width+w)*c+from:][:len(y)]
 			if h == in.h0 && w == in.w0 {
-				copy(y, from)
+				copy(y, x)
 				for k := range place {
 					place[k] = number
 				}
 				continue
 			}
-			for k, v := range from {
+			for k, v := range x {
 				if v > y[k] || v != v {
 					y[k], place[k] = v, number
 				}
@@ -144,12 +146,12 @@ func maxWindowGo[T float](y []T, place []uint8, x []T, p Pool, in window) {
 	}
 }
 
-func maxWindowBackwardGo[T float](dx, dy []T, place []uint8, p Pool, in window) {
-	c := p.Channels
-	for k, v := range dy {
+// maxWindowBackwardGo takes the channels from the given one on.
+func maxWindowBackwardGo[T float](dx, dy []T, place []uint8, p Pool, in window, from int) {
+	for k := from; k < len(dy); k++ {
 		t := int(place[k]) - in.first
 		h, w := in.h0+t/p.KernelW, in.w0+t%p.KernelW
-		dx[(h*p.Width+w)*c+k] += v
+		dx[(h*p.Width+w)*p.Channels+k] += dy[k]
 	}
 }
 

@@ -112,7 +112,7 @@ func (s stream) size() int {
 	return 4
 }
 
-var streamRegisters = []reg.GPPhysical{reg.RSI, reg.RDI, reg.R8, reg.R9}
+var streamRegisters = []reg.GPPhysical{reg.RSI, reg.RDI, reg.R8, reg.R9, reg.R10, reg.R11}
 
 // count is the register that holds the number of elements left.
 var count = reg.RCX

@@ -1,3 +1,5 @@
+//go:build !amd64 || purego
+
 package kernel
 
 // Every loop is the portable one.
@@ -17,10 +19,10 @@ func (n *Norm[T]) forward(y, x []T)                      { n.forwardGo(y, x) }
 func (n *Norm[T]) sums(sum, dot []float64, dy, x []T)    { n.sumsGo(sum, dot, dy, x) }
 func (n *Norm[T]) backward(dx, dy, x, slope, offset []T) { n.backwardGo(dx, dy, x, slope, offset) }
 func maxWindow[T float](y []T, place []uint8, x []T, p Pool, in window) {
-	maxWindowGo(y, place, x, p, in)
+	maxWindowGo(y, place, x, p, in, 0)
 }
 func maxWindowBackward[T float](dx, dy []T, place []uint8, p Pool, in window) {
-	maxWindowBackwardGo(dx, dy, place, p, in)
+	maxWindowBackwardGo(dx, dy, place, p, in, 0)
 }
 func largest[T float](x []T) T                            { return largestGo(x) }
 func exponentials[T float](y, x []T, shift T) float64     { return exponentialsGo(y, x, shift) }
