@@ -38,6 +38,8 @@ func main() {
 	}{
 		{"gemm", gemm},
 		{"rows", rows},
+		{"train", train},
+		{"conv", conv},
 	} {
 		if err := write(*dir, file.name, file.fill); err != nil {
 			log.Fatal(err)
