@@ -53,7 +53,7 @@ func run(u *ui, args []string) (status int) {
 	ctx, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	leave := context.AfterFunc(ctx, func() {
 		release() // a second signal kills
-		time.Sleep(900 * time.Millisecond)
+		time.Sleep(max(900*time.Millisecond, time.Duration(u.grace.Load())))
 		u.line.Load().Stop()
 		u.errorLine(errInterrupted)
 		os.Exit(statusFailed)

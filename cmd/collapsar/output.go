@@ -33,6 +33,7 @@ type ui struct {
 	errWidth       func() int // its width
 	json, quiet    bool
 	line           atomic.Pointer[progress.Line] // an interrupt erases it from a goroutine of its own
+	grace          atomic.Int64                  // nanoseconds that a command has to end by itself after an interrupt; 0 for a moment
 }
 
 func newUI(stdout, stderr *os.File) *ui {

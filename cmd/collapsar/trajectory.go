@@ -24,13 +24,31 @@ var more = []string{
 	"classifier_error_test", "nc1_test", "nc3_alignment", "ce_loss", "nc2w_etf", "ncc_error_test", "cdnv_max", "margin_min",
 }
 
+// A way is how the steps of a trajectory are called: by a number of some unit, or by names of files.
+type way struct {
+	unit   string // "step", "epoch"
+	labels []string
+}
+
+// name is how a sentence calls a step.
+func (w way) name(i int) string {
+	if _, err := strconv.Atoi(w.labels[i]); err == nil {
+		return w.unit + " " + w.labels[i]
+	}
+	return clean(w.labels[i])
+}
+
 // writeTrajectory prints a line for every file, and how each metric went.
 func writeTrajectory(p *page, metrics []collapse.Metric, reports []*collapse.Report, chosen bool) {
-	labels := stepLabels(reports)
+	p.wrapped(bold, 2, clean(fmt.Sprintf("%s, %s to %s", plural(len(reports), "file"), reports[0].Source, reports[len(reports)-1].Source)))
+	writeWay(p, metrics, reports, way{"step", stepLabels(reports)}, chosen)
+}
+
+// writeWay prints a line for every report, and how each metric went.
+func writeWay(p *page, metrics []collapse.Metric, reports []*collapse.Report, w way, chosen bool) {
 	if !chosen {
 		metrics = slices.Concat(levelColumns(), metrics)
 	}
-	p.wrapped(bold, 2, clean(fmt.Sprintf("%s, %s to %s", plural(len(reports), "file"), reports[0].Source, reports[len(reports)-1].Source)))
 	for i, layer := range layersOf(reports) {
 		if i > 0 {
 			p.WriteByte('\n')
@@ -43,24 +61,16 @@ func writeTrajectory(p *page, metrics []collapse.Metric, reports []*collapse.Rep
 				}
 			}
 		}
-		writeSteps(p, metrics, layer, labels, results, chosen)
+		writeSteps(p, metrics, layer, w, results, chosen)
 	}
 	since := zeroErrorSince(reports)
 	if since >= 0 || judged(reports) {
 		p.WriteByte('\n')
 	}
 	if since >= 0 {
-		p.wrapped(plain, 2, fmt.Sprintf("no training row is misclassified from %s on", stepName(labels[since])))
+		p.wrapped(plain, 2, fmt.Sprintf("no training row is misclassified from %s on", w.name(since)))
 	}
-	writeSince(p, labels, reports)
-}
-
-// stepName is how a sentence calls a step.
-func stepName(label string) string {
-	if _, err := strconv.Atoi(label); err == nil {
-		return "step " + label
-	}
-	return clean(label)
+	writeSince(p, w, reports)
 }
 
 // layersOf lists the layers of all files, in the order in which they come up.
@@ -103,7 +113,7 @@ func fileLabels(reports []*collapse.Report) []string {
 	return labels
 }
 
-func writeSteps(p *page, metrics []collapse.Metric, layer string, labels []string, results []*collapse.Result, chosen bool) {
+func writeSteps(p *page, metrics []collapse.Metric, layer string, w way, results []*collapse.Result, chosen bool) {
 	var first *collapse.Result
 	var shown []collapse.Metric // what exists in some step
 	for _, m := range metrics {
@@ -148,13 +158,13 @@ func writeSteps(p *page, metrics []collapse.Metric, layer string, labels []strin
 		columns = slices.DeleteFunc(columns, func(m collapse.Metric) bool { return rank(m) >= len(headline) })
 	}
 	for len(columns) > 1 && p.width > 0 {
-		if width(stepTable(inOrder(metrics, columns), labels, results)) < p.width {
+		if width(stepTable(inOrder(metrics, columns), w, results)) < p.width {
 			break
 		}
 		columns = columns[:len(columns)-1]
 	}
 	p.WriteByte('\n')
-	t := stepTable(inOrder(metrics, columns), labels, results)
+	t := stepTable(inOrder(metrics, columns), w, results)
 	t.write(p)
 	p.WriteByte('\n')
 	if !chosen {
@@ -162,7 +172,7 @@ func writeSteps(p *page, metrics []collapse.Metric, layer string, labels []strin
 			return !slices.Contains(headline, m.ID) && !slices.ContainsFunc(columns, func(o collapse.Metric) bool { return o.ID == m.ID })
 		})
 	}
-	writeTrends(p, shown, labels, results)
+	writeTrends(p, shown, results)
 }
 
 func sampleFacts(r *collapse.Result) string {
@@ -190,10 +200,10 @@ func width(t *table) int {
 }
 
 // stepTable has a row for every step. The heads are broken at underscores.
-func stepTable(metrics []collapse.Metric, labels []string, results []*collapse.Result) *table {
+func stepTable(metrics []collapse.Metric, w way, results []*collapse.Result) *table {
 	t := &table{indent: 2, columns: []alignment{right}}
-	title := "step"
-	if _, err := strconv.Atoi(labels[0]); err != nil {
+	title := w.unit
+	if _, err := strconv.Atoi(w.labels[0]); err != nil {
 		t.columns[0], title = left, "file"
 	}
 	words := make([][]string, len(metrics))
@@ -208,17 +218,17 @@ func stepTable(metrics []collapse.Metric, labels []string, results []*collapse.R
 		if l == lines-1 {
 			head[0] = cell{title, bold}
 		}
-		for _, w := range words {
+		for _, parts := range words {
 			c := cell{}
-			if i := l - (lines - len(w)); i >= 0 {
-				c = cell{w[i], bold}
+			if i := l - (lines - len(parts)); i >= 0 {
+				c = cell{parts[i], bold}
 			}
 			head = append(head, c)
 		}
 		t.head(head...)
 	}
 	for i, r := range results {
-		line := []cell{faint(labels[i])}
+		line := []cell{faint(w.labels[i])}
 		for _, m := range metrics {
 			c := cell{none, dim}
 			if r != nil {
@@ -242,7 +252,7 @@ func broken(id string) []string {
 }
 
 // writeTrends prints for every metric where it began, where it ended, and the way between.
-func writeTrends(p *page, metrics []collapse.Metric, labels []string, results []*collapse.Result) {
+func writeTrends(p *page, metrics []collapse.Metric, results []*collapse.Result) {
 	t := table{indent: 2, columns: []alignment{left, point, point, left}}
 	t.head(cell{}, cell{"first", bold}, cell{"last", bold}, cell{})
 	var ways [][]float64

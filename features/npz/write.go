@@ -14,8 +14,8 @@ import (
 type Values struct {
 	Name    string
 	Shape   []int
-	Floats  []float64
 	Singles []float32
+	Floats  []float64
 	Ints    []int64
 	Bytes   []uint8
 }

@@ -70,6 +70,16 @@ func (l *Line) Item(i int, name string) {
 	l.total.Store(0)
 }
 
+// Name changes what stands at the end of the line.
+func (l *Line) Name(name string) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	l.name = name
+	l.mu.Unlock()
+}
+
 // Rows says how many of how many rows of the item are done. It may be called by any goroutine, and costs nothing.
 func (l *Line) Rows(done, total int64) {
 	if l != nil {
