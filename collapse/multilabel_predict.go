@@ -34,6 +34,7 @@ type predictor struct {
 
 // newPredictor makes the prototypes of training rows: v_k = P u_k less their mean, in the coordinates of the features, and
 // scales fitted on the tag-set means. Where a tag has no rows of its own, the rows of the classifier take the place of the u_k.
+// Without a classifier P is the identity, and every tag needs rows of its own.
 func newPredictor(s *tagSample) *predictor {
 	p := &predictor{train: s, weights: len(s.ones) < s.k}
 	for _, g := range s.groups {
@@ -41,7 +42,10 @@ func newPredictor(s *tagSample) *predictor {
 			p.sizes = append(p.sizes, g.size)
 		}
 	}
-	r := len(s.basis) / s.d
+	frame, r := &s.projected, len(s.basis)/s.d
+	if s.weights == nil && !p.weights {
+		frame, r = &s.raw, s.d
+	}
 	if r == 0 || len(p.sizes) == 0 {
 		return p
 	}
@@ -49,11 +53,14 @@ func newPredictor(s *tagSample) *predictor {
 	if p.weights {
 		kernel.Gemm64(false, true, s.k, r, s.d, 1, s.centred, s.d, s.basis, s.d, 0, v, r)
 	} else {
-		copy(v, s.projected.u)
+		copy(v, frame.u)
 	}
 	removeMean(v, s.k, r)
-	p.vectors = &decode.Prototypes{Vectors: make([]float64, s.k*s.d), Square: kernel.SumSquares64(v) / float64(s.k)}
-	kernel.Gemm64(false, false, s.k, s.d, r, 1, v, r, s.basis, s.d, 0, p.vectors.Vectors, s.d)
+	p.vectors = &decode.Prototypes{Vectors: v, Square: kernel.SumSquares64(v) / float64(s.k)}
+	if s.weights != nil {
+		p.vectors.Vectors = make([]float64, s.k*s.d)
+		kernel.Gemm64(false, false, s.k, s.d, r, 1, v, r, s.basis, s.d, 0, p.vectors.Vectors, s.d)
+	}
 	f := tagFrame{dim: r, u: v}
 	x := make([]float64, r)
 	for _, m := range p.sizes {
@@ -62,7 +69,7 @@ func newPredictor(s *tagSample) *predictor {
 		for c := g.first; c < g.first+g.sets; c++ {
 			f.sum(x, s.set(c))
 			xx += kernel.SumSquares64(x)
-			xy += kernel.Dot64(x, s.projected.row(c))
+			xy += kernel.Dot64(x, frame.row(c))
 		}
 		if xx == 0 {
 			p.vectors = nil
@@ -71,6 +78,32 @@ func newPredictor(s *tagSample) *predictor {
 		p.vectors.Scale = append(p.vectors.Scale, xy/xx)
 	}
 	return p
+}
+
+// FitModel takes from the training rows of a layer what tag sets are predicted with: the prototypes, the multiplicities that occur,
+// and the classifier, where there is one. There are no prototypes where a tag neither has rows of its own nor a classifier.
+func FitModel(ctx context.Context, set *features.Set, l *features.Layer, o Options) (*decode.Model, error) {
+	if err := o.resolve(); err != nil {
+		return nil, err
+	}
+	t := l.Train.Tags
+	if t == nil {
+		return nil, &features.Error{File: set.Source, Array: l.Array, Kind: features.MultiLabel, Message: "rows have one label each, expected tag sets; --multi-label yes takes labels as tags"}
+	}
+	m := &measurement{ctx: ctx, set: set, opts: &o, scan: moments.ScanOptions{Workers: o.Workers}}
+	sum, _, err := m.collect(l.Train, l.Array)
+	if err != nil {
+		return nil, err
+	}
+	if last := sum.Classes[len(sum.Classes)-1]; len(t.Sets[last]) == 0 {
+		return nil, &features.Error{File: set.Source, Array: l.Array, Kind: features.Empty, Message: "no finite row has a tag"}
+	}
+	p := newPredictor(newTagSample(l.Train, sum, l.Classifier, o.RankTol))
+	model := &decode.Model{Tags: t.Count, Dim: l.Dim, Names: t.Names, Multiplicities: p.sizes, Prototypes: p.vectors}
+	if c := l.Classifier; c != nil {
+		model.Weights, model.Bias = c.Weights, c.Bias
+	}
+	return model, nil
 }
 
 // predict decides for the rows of a split by every rule. Memory is K logits a row.
@@ -96,7 +129,7 @@ func (p *predictor) predict(ctx context.Context, file string, split *features.Sp
 	for i := range tallies {
 		found[i], tallies[i] = make([][]int, block), decode.NewTally(s.k)
 	}
-	decoders, marks := make([]*decode.Decoder, parallel.Workers()), make([][]bool, parallel.Workers())
+	decoders := make([]*decode.Decoder, parallel.Workers())
 	n := len(s.sum.Classes) - s.first
 	half := make([]float64, n)
 	for i := range half {
@@ -139,18 +172,18 @@ func (p *predictor) predict(ctx context.Context, file string, split *features.Sp
 		parallel.For(kept, func(w, i int) {
 			if decoders[w] == nil {
 				decoders[w] = &decode.Decoder{Tags: s.k, Multiplicities: p.sizes, Prototypes: p.vectors}
-				marks[w] = make([]bool, s.k)
 			}
 			row := z[i*s.k : (i+1)*s.k]
 			decide := func(scores []float64, byPrototypes bool) {
 				decoders[w].Rank(scores)
 				for j, rule := range rules {
 					if rule.ByPrototypes() == byPrototypes {
-						found[j][i] = decoders[w].Decide(rule)
+						found[j][i] = decoders[w].Decide(found[j][i], rule)
 					}
 				}
 			}
 			decide(row, false)
+			found[len(rules)+1][i] = decoders[w].First(found[len(rules)+1][i], len(truth[first+i]))
 			if products != nil {
 				decide(products[i*s.k:(i+1)*s.k], true)
 			}
@@ -161,9 +194,6 @@ func (p *predictor) predict(ctx context.Context, file string, split *features.Sp
 				}
 			}
 			found[len(rules)][i] = s.set(s.first + at)
-			top := moments.Largest(nil, row, len(truth[first+i]), marks[w])
-			slices.Sort(top)
-			found[len(rules)+1][i] = top
 		})
 		for j, t := range tallies {
 			for i := range kept {

@@ -1,7 +1,8 @@
 // Package decode turns logits and features of rows with several tags into tag sets, and scores what comes out.
 //
 // A rule ranks the tags of a row and decides how many of the first it takes. Rules on logits need nothing else; the
-// nearest of all 2^K tag-wise prototypes needs the K vectors and the scales of Prototypes, and K log K steps a row.
+// nearest of all 2^K tag-wise prototypes needs the K vectors and the scales of Prototypes. No row is sorted: only as many of
+// the first scores as a rule can take are picked out while the others pass by.
 // Equal scores stand in the order of their tags.
 package decode
 
@@ -9,6 +10,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"github.com/collapsar/collapsar/internal/kernel"
 )
 
 // A Rule is a way to decide for a tag set.
@@ -31,17 +34,17 @@ var rules = []Rule{
 		return d.least(func(_, m int) float64 { return -r.sum(m) / math.Sqrt(float64(m*(d.Tags-m))) })
 	}},
 	{"pal_kl", "the softmax nearest to a uniform one", func(d *Decoder, r *ranked) int {
-		return d.least(func(_, m int) float64 { return -math.Log(float64(m)) - (r.sum(m)-float64(m)*r.lse)/float64(m) })
+		return d.least(func(_, m int) float64 { return -math.Log(float64(m)) - (r.sum(m)-float64(m)*r.logSumExp())/float64(m) })
 	}},
 	{"relative_half", "tags with half the probability of the first", func(_ *Decoder, r *ranked) int {
-		return r.above(r.score(0) - r.lse + math.Log(.5))
+		return r.above(r.top + math.Log(.5))
 	}},
 	{"gap", "the largest gap between logits", func(d *Decoder, r *ranked) int {
 		return d.least(func(_, m int) float64 { return r.score(m) - r.score(m-1) })
 	}},
-	{"threshold_half", "tags with probability 1/2", func(_ *Decoder, r *ranked) int { return r.above(math.Log(.5)) }},
+	{"threshold_half", "tags with probability 1/2", func(_ *Decoder, r *ranked) int { return r.above(r.logSumExp() + math.Log(.5)) }},
 	{"threshold_1_over_2M", "tags with probability 1/(2M), M the largest training multiplicity", func(d *Decoder, r *ranked) int {
-		return r.above(-math.Log(2 * float64(slices.Max(d.Multiplicities))))
+		return r.above(r.logSumExp() - math.Log(2*float64(slices.Max(d.Multiplicities))))
 	}},
 }
 
@@ -70,7 +73,7 @@ type Prototypes struct {
 	Square  float64   // mean squared norm of the vectors
 }
 
-// A Decoder decides for tag sets.
+// A Decoder decides for tag sets, a row at a time. It is used by one goroutine.
 type Decoder struct {
 	Tags           int         // K
 	Multiplicities []int       // that can be chosen, increasing, each from 1 to K-1
@@ -79,23 +82,80 @@ type Decoder struct {
 	r ranked
 }
 
-// ranked is the scores of a row in descending order.
+// ranked is the scores of a row, and the first of them in descending order: as many as any rule asked for.
 type ranked struct {
-	order []int
 	of    []float64
-	sums  []float64 // of the first scores in order, 0 to K of them
-	lse   float64   // log sum exp, for logits
+	order []int
+	best  []float64 // the scores of order
+	sums  []float64 // of the first scores in order, from 0 of them on
+	top   float64
+	lse   float64 // log sum exp, for logits; NaN before it is asked for
 }
 
-func (r *ranked) score(i int) float64 { return r.of[r.order[i]] }
+// first makes sure that the first m places are known.
+func (r *ranked) first(m int) {
+	k := len(r.of)
+	if m <= len(r.order) {
+		return
+	}
+	m = min(k, max(m, 2*len(r.order)))
+	const few = 32 // so many are kept in order while the scores pass by; above, all are sorted
+	r.order, r.best, r.sums = r.order[:0], r.best[:0], append(r.sums[:0], 0)
+	if m > few {
+		for i := range k {
+			r.order = append(r.order, i)
+		}
+		slices.SortFunc(r.order, func(i, j int) int { return cmp.Or(cmp.Compare(r.of[j], r.of[i]), cmp.Compare(i, j)) })
+		for _, i := range r.order {
+			r.best = append(r.best, r.of[i])
+		}
+	} else {
+		for i, x := range r.of[:m] {
+			r.order, r.best = append(r.order, i), append(r.best, x)
+			r.rise()
+		}
+		least := r.best[m-1]
+		for i, x := range r.of[m:] {
+			if x > least { // of equal ones the first stays
+				r.order[m-1], r.best[m-1] = m+i, x
+				r.rise()
+				least = r.best[m-1]
+			}
+		}
+	}
+	for i, x := range r.best {
+		r.sums = append(r.sums, r.sums[i]+x)
+	}
+}
 
-func (r *ranked) sum(m int) float64 { return r.sums[m] }
+// rise moves the last of the best to its place, behind those that equal it.
+func (r *ranked) rise() {
+	j := len(r.best) - 1
+	i, x := r.order[j], r.best[j]
+	for ; j > 0 && r.best[j-1] < x; j-- {
+		r.order[j], r.best[j] = r.order[j-1], r.best[j-1]
+	}
+	r.order[j], r.best[j] = i, x
+}
 
-// above counts the tags whose probability has at least the logarithm given.
+func (r *ranked) score(i int) float64 { r.first(i + 1); return r.best[i] }
+
+func (r *ranked) sum(m int) float64 { r.first(m); return r.sums[m] }
+
+func (r *ranked) logSumExp() float64 {
+	if math.IsNaN(r.lse) {
+		r.lse = logSumExp(r.of, r.top)
+	}
+	return r.lse
+}
+
+// above counts the tags whose score is at least the limit.
 func (r *ranked) above(limit float64) int {
 	n := 0
-	for n < len(r.order) && r.score(n)-r.lse >= limit {
-		n++
+	for _, x := range r.of {
+		if x >= limit {
+			n++
+		}
 	}
 	return n
 }
@@ -111,34 +171,31 @@ func (d *Decoder) least(cost func(i, m int) float64) int {
 	return best
 }
 
-// Rank sorts the scores of a row: K logits, or for rules by prototypes the products of the row with the K vectors. Decide then
-// answers for this row. A decoder is used by one goroutine at a time.
+// Rank takes the scores of a row: K logits, or for rules by prototypes the products of the row with the K vectors. Decide then
+// answers for this row. The scores must be finite, and stay as they are as long as they are asked about.
 func (d *Decoder) Rank(scores []float64) {
-	d.r.order, d.r.sums = d.r.order[:0], append(d.r.sums[:0], 0)
-	d.r.of, d.r.lse = scores, logSumExp(scores)
-	for k := range scores {
-		d.r.order = append(d.r.order, k)
+	d.r.of, d.r.order, d.r.lse = scores, d.r.order[:0], math.NaN()
+	most := 1
+	if n := len(d.Multiplicities); n > 0 {
+		most = d.Multiplicities[n-1] + 1
 	}
-	slices.SortFunc(d.r.order, func(i, j int) int { return cmp.Or(cmp.Compare(scores[j], scores[i]), cmp.Compare(i, j)) })
-	for i := range scores {
-		d.r.sums = append(d.r.sums, d.r.sums[i]+d.r.score(i))
-	}
+	d.r.first(min(most, len(scores)))
+	d.r.top = d.r.best[0]
 }
 
-// Decide applies a rule to the row that was ranked. It returns the tags in increasing order.
-func (d *Decoder) Decide(rule Rule) []int {
-	tags := slices.Clone(d.r.order[:rule.decide(d, &d.r)])
-	slices.Sort(tags)
-	return tags
+// Decide applies a rule to the row that was ranked. It writes the tags to dst, in increasing order.
+func (d *Decoder) Decide(dst []int, rule Rule) []int { return d.First(dst, rule.decide(d, &d.r)) }
+
+// First writes the tags of the m largest scores to dst, in increasing order; of equal scores those of the first tags.
+func (d *Decoder) First(dst []int, m int) []int {
+	d.r.first(m)
+	dst = append(dst[:0], d.r.order[:m]...)
+	slices.Sort(dst)
+	return dst
 }
 
-func logSumExp(z []float64) float64 {
-	top, sum := slices.Max(z), 0.0
-	for _, x := range z {
-		sum += math.Exp(x - top)
-	}
-	return top + math.Log(sum)
-}
+// logSumExp is log sum exp(z); top is the largest.
+func logSumExp(z []float64, top float64) float64 { return top + math.Log(kernel.SumExp64(z, top)) }
 
 // ByPrototypes reports whether the rule takes products with the vectors of the prototypes instead of logits.
 func (r Rule) ByPrototypes() bool { return len(r.Name) > 3 && r.Name[:3] == "onn" }

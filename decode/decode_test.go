@@ -135,10 +135,10 @@ func TestNearestPrototype(t *testing.T) {
 			}
 		}
 		d.Rank(a)
-		if got := d.Decide(rules[0]); !slices.Equal(got, best) {
+		if got := d.Decide(nil, rules[0]); !slices.Equal(got, best) {
 			t.Fatalf("euclid: %v, expected %v", got, best)
 		}
-		if got := d.Decide(rules[1]); !slices.Equal(got, cosine) {
+		if got := d.Decide(nil, rules[1]); !slices.Equal(got, cosine) {
 			t.Fatalf("cosine: %v, expected %v", got, cosine)
 		}
 	}
@@ -149,8 +149,35 @@ func TestTies(t *testing.T) {
 	d := &Decoder{Tags: 4, Multiplicities: []int{1, 2}}
 	d.Rank(make([]float64, 4))
 	for i, want := range map[int][]int{2: {0, 1}, 3: {0, 1, 2, 3}, 4: {0}, 5: {}, 6: {0, 1, 2, 3}} {
-		if got := d.Decide(rules[i]); !slices.Equal(got, want) {
+		if got := d.Decide(nil, rules[i]); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, expected %v", rules[i].Name, got, want)
+		}
+	}
+}
+
+// Picking out the first of the scores gives what sorting gives, ties included, however many are asked for and in whatever order.
+func TestFirst(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	d := &Decoder{}
+	for range 400 {
+		k := 1 + rng.IntN(90)
+		z := make([]float64, k)
+		for i := range z {
+			z[i] = float64(rng.IntN(12)) // ties
+		}
+		order := make([]int, k)
+		for i := range order {
+			order[i] = i
+		}
+		slices.SortStableFunc(order, func(i, j int) int { return int(z[j] - z[i]) })
+		d.Tags, d.Multiplicities = k, []int{1 + rng.IntN(k)}
+		d.Rank(z)
+		for range 4 {
+			m := rng.IntN(k + 1)
+			want := slices.Sorted(slices.Values(order[:m]))
+			if got := d.First(nil, m); !slices.Equal(got, want) {
+				t.Fatalf("first %d of %v: %v, expected %v", m, z, got, want)
+			}
 		}
 	}
 }

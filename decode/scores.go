@@ -119,7 +119,7 @@ func Rank(z []float64, truth [][]int, k int) Ranking {
 	withTags := 0.0
 	for i, set := range truth {
 		row, soft := z[i*k:(i+1)*k], p[i*k:(i+1)*k]
-		lse := logSumExp(row)
+		lse := logSumExp(row, slices.Max(row))
 		for j, x := range row {
 			soft[j] = math.Exp(x - lse)
 		}

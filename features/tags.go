@@ -12,9 +12,10 @@ import (
 // Tags are the tag sets of a split whose rows have several labels each, or none. Split.Labels then holds, for every row,
 // the place of its tag set in Sets.
 type Tags struct {
-	Count    int     // K: tags that there are
-	Sets     [][]int // the distinct tag sets: by size, those of one size in the order of their tags; tags increase
-	Weighted bool    // the labels held numbers other than 0 and 1; those above 0 counted as tags
+	Count    int      // K: tags that there are
+	Names    []string // of the tags, where labels are lists of words: in the order of the words; nil for numbers
+	Sets     [][]int  // the distinct tag sets: by size, those of one size in the order of their tags; tags increase
+	Weighted bool     // the labels held numbers other than 0 and 1; those above 0 counted as tags
 }
 
 // Multiplicities are the sizes of the tag sets, increasing; 0 is among them where rows have no tag.
