@@ -3,7 +3,9 @@ package dataset
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 
+	"github.com/collapsar/collapsar/internal/kernel"
 	"github.com/collapsar/collapsar/internal/parallel"
 	"github.com/collapsar/collapsar/internal/random"
 )
@@ -42,12 +44,12 @@ type Loader[T float32 | float64] struct {
 	o       LoaderOptions
 	rows    int            // of an epoch
 	byClass [][]int32      // rows of each class, for samplers
-	table   [][256]T       // value of a pixel, by channel
-	scale   [][2]float64   // of Values, by channel: what to subtract, what to multiply by
-	black   []T            // what lies around the image, by channel
+	scale   []T            // what a pixel or value is multiplied by, by channel
+	shift   []T            // and what is then added; this is also what lies around the image
 	epoch   int            // whose order is at hand, -1 for none
 	order   []int32        // rows of the epoch
 	draws   []uint64       // for augmentation, by place in the epoch
+	rooms   []room         // by worker
 	fill    func(_, b int) // fills block b of the batch below
 	batch   struct {       // what Fill works on
 		x, tags []T
@@ -55,6 +57,12 @@ type Loader[T float32 | float64] struct {
 		first   int
 		n       int
 	}
+}
+
+// A room is space for one changed image.
+type room struct {
+	pixels []uint8
+	values []float32
 }
 
 // NewLoader makes a loader of rows of a set: set.Train or set.Test.
@@ -77,17 +85,13 @@ func NewLoader[T float32 | float64](set *Set, split Split, o LoaderOptions) (*Lo
 	if split.Pixels != nil {
 		unit = 255
 	}
-	l.table, l.scale, l.black = make([][256]T, channels), make([][2]float64, channels), make([]T, channels)
+	l.scale, l.shift = make([]T, channels), make([]T, channels)
 	for c := range channels {
 		mean, std := pick(o.Mean, c, 0), pick(o.Std, c, 1)
 		if !(std > 0) {
 			return nil, fmt.Errorf("loader: deviation %g of channel %d, expected above 0", std, c)
 		}
-		l.scale[c] = [2]float64{mean, std}
-		for v := range l.table[c] {
-			l.table[c][v] = T((float64(v)/unit - mean) / std)
-		}
-		l.black[c] = l.table[c][0]
+		l.scale[c], l.shift[c] = T(1/(unit*std)), T(-mean/std)
 	}
 	l.rows = split.Rows
 	if o.Sampler != Uniform {
@@ -208,26 +212,26 @@ func (l *Loader[T]) Fill(x []T, labels []int32, tags []T, epoch, batch int) int 
 	n := min(l.o.Batch, l.rows-first)
 	b := &l.batch
 	b.x, b.labels, b.tags, b.first, b.n = x[:n*l.shape.Size()], labels, tags, first, n
+	for len(l.rooms) < parallel.Workers() {
+		l.rooms = append(l.rooms, room{})
+	}
 	parallel.For((n+blockRows-1)/blockRows, l.fill)
 	b.x, b.labels, b.tags = nil, nil, nil
 	return n
 }
 
 // block fills some rows of the batch.
-func (l *Loader[T]) block(_, block int) {
+func (l *Loader[T]) block(worker, block int) {
 	b := &l.batch
 	size := l.shape.Size()
 	for i := block * blockRows; i < min(b.n, (block+1)*blockRows); i++ {
 		row := int(l.order[b.first+i])
 		x := b.x[i*size : (i+1)*size]
-		dy, dx, flip := 0, 0, false
-		if l.o.Flip || l.o.Crop > 0 {
-			dy, dx, flip = l.augmentation(l.draws[b.first+i])
-		}
+		room := &l.rooms[worker]
 		if l.split.Pixels != nil {
-			cut(x, l.split.Pixels[row*size:(row+1)*size], l.shape, dy, dx, flip, l.black, l.pixels)
+			kernel.Standardize(x, augment(l, &room.pixels, l.split.Pixels, row, b.first+i), l.scale, l.shift)
 		} else {
-			cut(x, l.split.Values[row*size:(row+1)*size], l.shape, dy, dx, flip, l.black, l.values)
+			l.convert(x, augment(l, &room.values, l.split.Values, row, b.first+i))
 		}
 		if b.labels != nil && l.split.Labels != nil {
 			b.labels[i] = l.split.Labels[row]
@@ -248,68 +252,60 @@ func (l *Loader[T]) augmentation(draw uint64) (dy, dx int, flip bool) {
 	return int(y) - l.o.Crop, int(x) - l.o.Crop, l.o.Flip && draw&1 == 1
 }
 
-// pixels converts bytes of whole pixels.
-func (l *Loader[T]) pixels(dst []T, src []uint8) {
-	switch len(l.table) {
-	case 1:
-		table := &l.table[0]
-		for i, v := range src {
-			dst[i] = table[v]
-		}
-	case 3:
-		r, g, b := &l.table[0], &l.table[1], &l.table[2]
-		for len(src) >= 3 && len(dst) >= 3 {
-			dst[0], dst[1], dst[2] = r[src[0]], g[src[1]], b[src[2]]
-			dst, src = dst[3:], src[3:]
-		}
-	default:
-		for i, v := range src {
-			dst[i] = l.table[i%len(l.table)][v]
-		}
-	}
-}
-
-// values converts numbers of whole pixels.
-func (l *Loader[T]) values(dst []T, src []float32) {
+// convert is kernel.Standardize for values.
+func (l *Loader[T]) convert(dst []T, src []float32) {
 	c := 0
 	for i, v := range src {
-		dst[i] = T((float64(v) - l.scale[c][0]) / l.scale[c][1])
+		dst[i] = T(T(v)*l.scale[c]) + l.shift[c]
 		if c++; c == len(l.scale) {
 			c = 0
 		}
 	}
 }
 
-// cut writes an image moved by dy, dx and mirrored, with black where it has left.
-func cut[T, S any](dst []T, src []S, shape Shape, dy, dx int, flip bool, black []T, convert func(dst []T, src []S)) {
-	if dy == 0 && dx == 0 && !flip {
-		convert(dst, src)
-		return
+// augment is a row of the set as it comes at a place of the epoch: itself, or a changed copy in room.
+func augment[T float32 | float64, S uint8 | float32](l *Loader[T], room *[]S, rows []S, row, place int) []S {
+	size := l.shape.Size()
+	src := rows[row*size : (row+1)*size]
+	if l.o.Crop == 0 && !l.o.Flip {
+		return src
 	}
+	dy, dx, flip := l.augmentation(l.draws[place])
+	if *room == nil {
+		*room = make([]S, size)
+	}
+	cut(*room, src, l.shape, dy, dx, flip)
+	return *room
+}
+
+// cut writes an image moved by dy, dx and then mirrored, with 0, which is black, where it has left.
+func cut[S uint8 | float32](dst, src []S, shape Shape, dy, dx int, flip bool) {
 	h, w, c := shape.Height, shape.Width, shape.Channels
 	from, to := max(0, dx), min(w, w+dx) // columns of dst that the image covers
 	for y := range h {
 		row := dst[y*w*c : (y+1)*w*c]
 		if y < dy || y >= h+dy || from >= to {
-			fillWith(row, black)
+			clear(row)
 			continue
 		}
-		fillWith(row[:from*c], black)
-		fillWith(row[to*c:], black)
-		line := src[(y-dy)*w*c : (y-dy+1)*w*c]
-		convert(row[from*c:to*c], line[(from-dx)*c:(to-dx)*c])
+		clear(row[:from*c])
+		clear(row[to*c:])
+		copy(row[from*c:to*c], src[((y-dy)*w+from-dx)*c:])
 		if flip {
-			for i, j := 0, w-1; i < j; i, j = i+1, j-1 {
-				for k := range c {
-					row[i*c+k], row[j*c+k] = row[j*c+k], row[i*c+k]
-				}
-			}
+			mirrorRow(row, c)
 		}
 	}
 }
 
-func fillWith[T any](dst, pixel []T) {
-	for i := 0; i < len(dst); i += len(pixel) {
-		copy(dst[i:], pixel)
+// mirrorRow turns a row of pixels round.
+func mirrorRow[S uint8 | float32](row []S, channels int) {
+	if channels == 1 {
+		slices.Reverse(row)
+		return
+	}
+	for i, j := 0, len(row)-channels; i < j; i, j = i+channels, j-channels {
+		for k := range channels {
+			row[i+k], row[j+k] = row[j+k], row[i+k]
+		}
 	}
 }

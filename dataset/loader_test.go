@@ -183,7 +183,11 @@ func checkFill[T float32 | float64](t *testing.T, set *Set, o LoaderOptions) {
 // findMove tries all moves and mirrors on an image padded with black.
 func findMove[T float32 | float64](x []T, set *Set, row int, o LoaderOptions) ([3]int, bool) {
 	s := set.Shape
-	value := func(y, q, c int) T {
+	epsilon := 0x1p-52
+	if _, single := any(x).([]float32); single {
+		epsilon = 0x1p-23
+	}
+	value := func(y, q, c int) float64 {
 		v := 0.0
 		if y >= 0 && y < s.Height && q >= 0 && q < s.Width {
 			at := row*s.Size() + (y*s.Width+q)*s.Channels + c
@@ -197,7 +201,7 @@ func findMove[T float32 | float64](x []T, set *Set, row int, o LoaderOptions) ([
 		if len(o.Mean) > 0 {
 			mean, std = o.Mean[c%len(o.Mean)], o.Std[c%len(o.Std)]
 		}
-		return T((v - mean) / std)
+		return (v - mean) / std
 	}
 	for dy := -o.Crop; dy <= o.Crop; dy++ {
 		for dx := -o.Crop; dx <= o.Crop; dx++ {
@@ -210,7 +214,9 @@ func findMove[T float32 | float64](x []T, set *Set, row int, o LoaderOptions) ([
 							from = s.Width - 1 - q
 						}
 						for c := range s.Channels {
-							if x[(y*s.Width+q)*s.Channels+c] != value(y-dy, from-dx, c) {
+							// Scale and shift are rounded, and product and sum: a few units in the last place.
+							got, want := float64(x[(y*s.Width+q)*s.Channels+c]), value(y-dy, from-dx, c)
+							if math.Abs(got-want) > 4*epsilon*(math.Abs(want)+8) {
 								continue mirrors
 							}
 						}
