@@ -1,6 +1,10 @@
 package kernel
 
-import "github.com/collapsar/collapsar/internal/parallel"
+import (
+	"sync"
+
+	"github.com/collapsar/collapsar/internal/parallel"
+)
 
 // Gemm32 forms a matrix product, for row-major slices with the given row lengths (lda, ldb, ldc):
 //
@@ -336,28 +340,95 @@ func (s *set[T]) gemm(transA, transB bool, m, n, k int, alpha T, a []T, lda int,
 	check(false, m, n, len(c), ldc, "C")
 	switch {
 	case m == 0 || n == 0:
+		return
 	case k == 0 || alpha == 0:
 		scaleRows(m, n, beta, c, ldc)
+		return
 	case m*n*k < 1<<16:
 		s.serial(transA, transB, m, n, k, 0, alpha, a, lda, b, ldb, beta, c, ldc)
-	case k >= 4096 && k >= 16*min(m, n) && min(m, n) <= 64 && max(m, n) <= 8192:
-		s.long(transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
-	case m <= 256 && s.byColumns(m, n):
-		// Each item is a range of whole panels.
-		w := s.width()
-		np := (n + w - 1) / w
-		items := min(parallel.Workers(), np)
-		parallel.For(items, func(_, i int) {
-			from, to := i*np/items*w, min(n, (i+1)*np/items*w)
-			part := b[from:]
-			if transB {
-				part = b[from*ldb:]
-			}
-			s.serial(transA, transB, m, to-from, k, 0, alpha, a, lda, part, ldb, beta, c[from:], ldc)
-		})
-	default:
-		s.shared(transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+		return
 	}
+	p := takeProduct[T]()
+	defer p.giveBack()
+	p.s, p.transA, p.transB, p.m, p.n, p.k = s, transA, transB, m, n, k
+	p.alpha, p.a, p.lda, p.b, p.ldb, p.beta, p.c, p.ldc = alpha, a, lda, b, ldb, beta, c, ldc
+	switch {
+	case k >= 4096 && k >= 16*min(m, n) && min(m, n) <= 64 && max(m, n) <= 8192:
+		p.long()
+	case m <= 256 && s.byColumns(m, n):
+		p.items = min(parallel.Workers(), (n+s.width()-1)/s.width())
+		parallel.For(p.items, p.columns)
+	default:
+		p.shared()
+	}
+}
+
+// A product is one call whose work is divided. Products are kept between calls: the bodies of their loops are
+// made once, so that steady work allocates nothing.
+type product[T float] struct {
+	s               *set[T]
+	transA, transB  bool
+	m, n, k         int
+	alpha, beta     T
+	a, b, c         []T
+	lda, ldb, ldc   int
+	buffer          *scratch[T]
+	packed, scratch []T
+	part            int // of the scratch space of a worker, or of k in a range
+	items           int
+	columns, ranges func(worker, i int)
+	pack, rows      func(worker, i int)
+	at, cols        int // of the panels in work: the first column, and how many there are
+	pc, length      int // of the contraction block in work
+	right           right[T]
+	scale           T
+	group           int
+}
+
+var (
+	products32 = sync.Pool{New: func() any { return newProduct[float32]() }}
+	products64 = sync.Pool{New: func() any { return newProduct[float64]() }}
+)
+
+func newProduct[T float]() *product[T] {
+	p := new(product[T])
+	p.columns, p.ranges, p.pack, p.rows = p.columnItem, p.rangeItem, p.packItem, p.rowItem
+	return p
+}
+
+func takeProduct[T float]() *product[T] {
+	var zero T
+	if _, ok := any(zero).(float32); ok {
+		return products32.Get().(*product[T])
+	}
+	return products64.Get().(*product[T])
+}
+
+// giveBack keeps p for the next call, without hold of anybody's memory.
+func (p *product[T]) giveBack() {
+	p.a, p.b, p.c, p.right = nil, nil, nil, right[T]{}
+	if p.buffer != nil {
+		give(p.buffer)
+		p.buffer, p.packed, p.scratch = nil, nil, nil
+	}
+	var zero T
+	if _, ok := any(zero).(float32); ok {
+		products32.Put(p)
+	} else {
+		products64.Put(p)
+	}
+}
+
+// columnItem is a range of whole panels of columns.
+func (p *product[T]) columnItem(_, i int) {
+	w := p.s.width()
+	np := (p.n + w - 1) / w
+	from, to := i*np/p.items*w, min(p.n, (i+1)*np/p.items*w)
+	part := p.b[from:]
+	if p.transB {
+		part = p.b[from*p.ldb:]
+	}
+	p.s.serial(p.transA, p.transB, p.m, to-from, p.k, 0, p.alpha, p.a, p.lda, part, p.ldb, p.beta, p.c[from:], p.ldc)
 }
 
 // byColumns tells whether a product of few rows is better divided by columns than by rows: whichever
@@ -375,49 +446,55 @@ func (s *set[T]) byColumns(m, n int) bool {
 }
 
 // shared divides the rows; op(B) is packed once for all workers.
-func (s *set[T]) shared(transA, transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
-	nb, kc := s.blocks(k)
-	direct := s.direct(transB, m, kc, ldb)
+func (p *product[T]) shared() {
+	s, n := p.s, p.n
+	nb, kc := s.blocks(p.k)
+	direct := s.direct(p.transB, p.m, kc, p.ldb)
 	size := s.edgeSize(kc)
 	if !direct {
 		size = s.packedSize(min(n, maxColumns), kc)
 	}
 	workers := parallel.Workers()
-	part := s.leftSize(kc)
-	buffer := take[T](size + workers*part)
-	defer give(buffer)
-	packed, scratch := buffer.s[:size], buffer.s[size:]
-	group := s.group(transA, m, min(n, maxColumns), kc, workers)
-	for j := 0; j < n; j += maxColumns {
-		cols := min(maxColumns, n-j)
-		np, _ := s.panels(cols)
+	p.part = s.leftSize(kc)
+	p.buffer = take[T](size + workers*p.part)
+	p.packed, p.scratch = p.buffer.s[:size], p.buffer.s[size:]
+	p.group = s.group(p.transA, p.m, min(n, maxColumns), kc, workers)
+	for p.at = 0; p.at < n; p.at += maxColumns {
+		p.cols = min(maxColumns, n-p.at)
+		np, _ := s.panels(p.cols)
 		for block := range nb {
-			pc := block * kc
-			length := min(kc, k-pc)
-			var r right[T]
+			p.pc = block * kc
+			p.length = min(kc, p.k-p.pc)
 			if direct {
-				r = s.unpacked(b[j:], ldb, pc, length, cols, packed)
+				p.right = s.unpacked(p.b[p.at:], p.ldb, p.pc, p.length, p.cols, p.packed)
 			} else {
-				at := j
-				if transB {
-					at = j * ldb
-				}
-				parallel.For((np+3)/4, func(_, i int) {
-					s.packRight(packed, 4*i, min(np, 4*i+4), transB, b[at:], ldb, pc, length, cols)
-				})
-				r = right[T]{b: packed, packed: true}
+				parallel.For((np+3)/4, p.pack)
+				p.right = right[T]{b: p.packed, packed: true}
 			}
-			scale := beta
+			p.scale = p.beta
 			if block > 0 {
-				scale = 1
+				p.scale = 1
 			}
-			r.stream = s.streamed(transA, m, n, k)
-			parallel.For((m+group-1)/group, func(worker, i int) {
-				s.rows(transA, i*group, min(group, m-i*group), cols, pc, length, alpha, a, lda, r, scale, scale != 0,
-					c[i*group*ldc+j:], ldc, scratch[worker*part:(worker+1)*part])
-			})
+			p.right.stream = s.streamed(p.transA, p.m, n, p.k)
+			parallel.For((p.m+p.group-1)/p.group, p.rows)
 		}
 	}
+}
+
+// packItem packs four panels.
+func (p *product[T]) packItem(_, i int) {
+	np, _ := p.s.panels(p.cols)
+	at := p.at
+	if p.transB {
+		at = p.at * p.ldb
+	}
+	p.s.packRight(p.packed, 4*i, min(np, 4*i+4), p.transB, p.b[at:], p.ldb, p.pc, p.length, p.cols)
+}
+
+// rowItem is a group of rows.
+func (p *product[T]) rowItem(worker, i int) {
+	p.s.rows(p.transA, i*p.group, min(p.group, p.m-i*p.group), p.cols, p.pc, p.length, p.alpha, p.a, p.lda, p.right, p.scale, p.scale != 0,
+		p.c[i*p.group*p.ldc+p.at:], p.ldc, p.scratch[worker*p.part:(worker+1)*p.part])
 }
 
 // group is the number of rows of an item: those that share a packed strip or a pass over the right
@@ -450,46 +527,50 @@ const ranges = 16
 const longBlock = 128
 
 // long divides a long contraction of a small result into ranges and adds their results in order.
-func (s *set[T]) long(transA, transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
-	size := (k + ranges - 1) / ranges
-	buffer := take[T](ranges * m * n)
-	defer give(buffer)
-	parallel.For(ranges, func(_, i int) {
-		pc := i * size
-		length := min(size, k-pc)
-		part := buffer.s[i*m*n : (i+1)*m*n]
-		if length <= 0 {
-			clear(part)
-			return
-		}
-		x, y := pc, pc*ldb
-		if transA {
-			x = pc * lda
-		}
-		if transB {
-			y = pc
-		}
-		limit := longBlock
-		if !transA && transB { // both are read along their rows anyway
-			limit = s.kc
-		}
-		s.serial(transA, transB, m, n, length, limit, 1, a[x:], lda, b[y:], ldb, 0, part, n)
-	})
+func (p *product[T]) long() {
+	m, n := p.m, p.n
+	p.part = (p.k + ranges - 1) / ranges
+	p.buffer = take[T](ranges * m * n)
+	parallel.For(ranges, p.ranges)
 	for i := range m {
-		row := c[i*ldc : i*ldc+n]
+		row := p.c[i*p.ldc : i*p.ldc+n]
 		for j := range row {
 			at := i*n + j
-			sum := buffer.s[at]
+			sum := p.buffer.s[at]
 			for q := 1; q < ranges; q++ {
-				sum += buffer.s[q*m*n+at]
+				sum += p.buffer.s[q*m*n+at]
 			}
-			sum *= alpha
-			if beta != 0 {
-				sum += T(beta * row[j])
+			sum *= p.alpha
+			if p.beta != 0 {
+				sum += T(p.beta * row[j])
 			}
 			row[j] = sum
 		}
 	}
+}
+
+// rangeItem is the product of one range.
+func (p *product[T]) rangeItem(_, i int) {
+	m, n := p.m, p.n
+	pc := i * p.part
+	length := min(p.part, p.k-pc)
+	part := p.buffer.s[i*m*n : (i+1)*m*n]
+	if length <= 0 {
+		clear(part)
+		return
+	}
+	x, y := pc, pc*p.ldb
+	if p.transA {
+		x = pc * p.lda
+	}
+	if p.transB {
+		y = pc
+	}
+	limit := longBlock
+	if !p.transA && p.transB { // both are read along their rows anyway
+		limit = p.s.kc
+	}
+	p.s.serial(p.transA, p.transB, m, n, length, limit, 1, p.a[x:], p.lda, p.b[y:], p.ldb, 0, part, n)
 }
 
 // scaleRows is the product with an empty contraction.
