@@ -123,7 +123,7 @@ func compileFixedHead[T Float](b *builder[T], l FixedHead, in *value[T]) (*value
 
 // fixedRows returns K unit rows in d dimensions. With d = K the simplex is sqrt(K/(K-1)) (I - J/K), which treats coordinates alike: features
 // behind a ReLU can then point along the unit vectors, which are as good as the rows. In more dimensions it is turned at
-// random (Yang et al. 2022, eq. 3), always in the same way, so that every feature takes part.
+// random (Yang et al. 2022), always in the same way, so that every feature takes part.
 func fixedRows(shape ufm.Polytope, K, d int) ([]float64, error) {
 	w, err := ufm.FixedClassifier(shape, K, d, 1)
 	if err != nil || d < K || shape != ufm.Simplex && shape != ufm.Identity {
@@ -156,7 +156,7 @@ func fixedRows(shape ufm.Polytope, K, d int) ([]float64, error) {
 }
 
 // CosineHead gives Scale times the cosines of features and rows, if UnitLength stands before it: y = Scale W' h with the rows of the
-// trained W scaled to unit length (Wang et al. 2018, eq. 2). A row that is zero stays zero and has no gradient.
+// trained W scaled to unit length (Wang et al. 2018). A row that is zero stays zero and has no gradient.
 type CosineHead struct {
 	Name  string
 	Out   int

@@ -278,7 +278,7 @@ func TestHeadAllocates(t *testing.T) {
 	}
 }
 
-// What a fixed head and a feature dimension of K save of a CIFAR ResNet-18 is 20.7 % (Zhu et al. 2021, section 5.3): the last
+// What a fixed head and a feature dimension of K save of a CIFAR ResNet-18 is 20.7 % (Zhu et al. 2021): the last
 // convolution has 10 channels instead of 512, and so has its norm; its block gains a projection; the head is frozen.
 func TestCount(t *testing.T) {
 	count := func(o ArchitectureOptions) (trained, frozen int) {

@@ -1,6 +1,11 @@
 package nn
 
-import "math"
+import (
+	"math"
+	"slices"
+
+	"github.com/collapsar/collapsar/internal/kernel"
+)
 
 // A row is one sample before a loss of logits. The loss may change z.
 type row struct {
@@ -33,44 +38,27 @@ func readTargets[T Float](r *row, b *Batch[T], i int) {
 // softmax writes the probabilities p of the logits z and returns the logarithm of the sum of their exponentials less
 // the largest logit, and that one.
 func softmax(p, z []float64) (rest, top float64) {
-	top = math.Inf(-1)
-	for _, v := range z {
-		top = max(top, v)
-	}
-	sum := 0.0
-	for j, v := range z {
-		p[j] = math.Exp(v - top)
-		sum += p[j]
-	}
-	scale := 1 / sum
-	for j := range p {
-		p[j] *= scale
-	}
+	top = slices.Max(z)
+	sum := kernel.Exp(p, z, top)
+	kernel.Scale64(p, 1/sum)
 	return math.Log(sum), top
 }
 
 // ownSoftmax writes the probabilities, and returns -ln p_y and 1 - p_y with their digits also where p_y is near 1.
 func ownSoftmax(p, z []float64, y int) (loss, others float64) {
-	own := z[y]
-	top := own
-	for _, v := range z {
-		top = max(top, v)
+	own, top := z[y], slices.Max(z)
+	others = kernel.Exp(p, z, top) - p[y]
+	if own == top { // the difference may have lost digits
+		p[y] = 0
+		others = sumOf(p)
+		p[y] = 1
+		loss = math.Log1p(others)
+	} else {
+		loss = math.Log(p[y]+others) + (top - own)
 	}
-	for j, v := range z {
-		p[j] = math.Exp(v - top)
-		if j != y {
-			others += p[j]
-		}
-	}
-	sum := p[y] + others
-	scale := 1 / sum
-	for j := range p {
-		p[j] *= scale
-	}
-	if top > own {
-		return math.Log(sum) + (top - own), others * scale
-	}
-	return math.Log1p(others), others * scale
+	scale := 1 / (p[y] + others)
+	kernel.Scale64(p, scale)
+	return loss, others * scale
 }
 
 // crossEntropy with targets (1-alpha) e_y + alpha/K (Szegedy et al. 2016, section 7) of the logits (z - margin e_y)/temperature
@@ -128,7 +116,7 @@ func focal(gamma float64) rowLoss {
 	}
 }
 
-// squaredError is (kappa sum_{k in S} (z_k - M)^2 + sum_{k not in S} z_k^2) / 2, K/2 times that of Hui and Belkin (2021, eq. 1).
+// squaredError is (kappa sum_{k in S} (z_k - M)^2 + sum_{k not in S} z_k^2) / 2, K/2 times the rescaled loss of Hui and Belkin (2021).
 // With kappa = M = 1 it is half the squared distance from the targets.
 func squaredError(kappa, scale float64) rowLoss {
 	return func(r *row) float64 {
@@ -165,7 +153,7 @@ func binaryCrossEntropy(r *row) float64 {
 	return loss
 }
 
-// pickAllLabel is the sum, or the mean, of the cross-entropies of the m labels of a sample (Li et al. 2023, eq. 4). A
+// pickAllLabel is the sum, or the mean, of the cross-entropies of the m labels of a sample (Li et al. 2023). A
 // sample without labels has loss and gradient 0.
 func pickAllLabel(mean bool) rowLoss {
 	return func(r *row) float64 {
@@ -190,7 +178,7 @@ func pickAllLabel(mean bool) rowLoss {
 	}
 }
 
-// dotRegression looks at the own logit only: (z_y - target)^2 / (2 target) (Yang et al. 2022, eq. 11).
+// dotRegression looks at the own logit only: (z_y - target)^2 / (2 target) (Yang et al. 2022).
 func dotRegression(target float64) rowLoss {
 	return func(r *row) float64 {
 		off := r.z[r.label] - target

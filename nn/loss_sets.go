@@ -173,7 +173,7 @@ func (s *setLoss[T]) simplexFloor(b *Batch[T], total, temperature float64) float
 	return floor
 }
 
-// codingRate is minus the rate reduction of the features (Yu et al. 2020, eq. 7 and 8), distortion being epsilon^2:
+// codingRate is minus the rate reduction of the features (Yu et al. 2020), distortion being epsilon^2:
 //
 //	-1/2 ln det(I + d/(n epsilon^2) Z^T Z) + sum_c n_c/(2n) ln det(I + d/(n_c epsilon^2) Z_c^T Z_c)
 //

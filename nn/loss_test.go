@@ -269,6 +269,30 @@ func TestLossExtremes(t *testing.T) {
 	})
 }
 
+// A network that diverges shows: NaN in what a loss looks at is NaN in its value.
+func TestLossNaN(t *testing.T) {
+	nan := math.NaN()
+	for _, s := range lossSpecs() {
+		b := newBatch[float64](3, 20, 5, 6, false, false)
+		l := mustLoss[float64](t, s)
+		if !l.DetachesHead() {
+			b.Logits[2*5+int(b.Labels[2])] = nan
+		} else {
+			b.Taps[1][2*6+3] = nan
+		}
+		if v := l.Value(b); !math.IsNaN(v) {
+			t.Errorf("%s: %v", specName(s), v)
+		}
+	}
+	for _, s := range []LossSpec{{Name: "ce", FeatureDecay: 1}, {Name: "ce", SVSL: 1}} {
+		b := newBatch[float64](3, 20, 5, 6, false, false)
+		b.Taps[1][2*6+3] = nan
+		if v := mustLoss[float64](t, s).Value(b); !math.IsNaN(v) {
+			t.Errorf("%s: %v", specName(s), v)
+		}
+	}
+}
+
 // Known values at equal logits, and far out, where the digits of a loss near 0 have to survive.
 func TestLossKnownValues(t *testing.T) {
 	logits := func(z ...float64) *Batch[float64] {
@@ -514,7 +538,7 @@ func TestSupconSimplex(t *testing.T) {
 	}
 }
 
-// Classes in orthogonal subspaces, evenly filled, have the rate reduction that Yu et al. give (theorem A.6): here K lines
+// Classes in orthogonal subspaces, evenly filled, have the rate reduction that Yu et al. (2020) give: here K lines
 // of one direction each.
 func TestRateReductionOrthogonal(t *testing.T) {
 	const k, each, eps2 = 4, 6, 0.5
@@ -592,8 +616,8 @@ func TestLossSpecErrors(t *testing.T) {
 		{LossSpec{Name: "ce", SVSL: -1}, "loss ce: svsl: -1, wanted a number of at least 0"},
 		{LossSpec{Name: "ce", SVSL: 1, SVSLFrom: -1}, "loss ce: svsl_from: -1, wanted the number of a tap, from 0"},
 		{LossSpec{Name: "ce", SVSLFrom: 2}, "loss ce: svsl_from: 2, but svsl is 0"},
-		{LossSpec{Name: "mse_rescaled", Scale: 30}, "loss mse_rescaled: kappa: missing; Hui and Belkin take kappa 1 and scale 1 up to 42 classes, 15 and 30 for 1,000"},
-		{LossSpec{Name: "mse_rescaled", Kappa: 15}, "loss mse_rescaled: scale: missing; Hui and Belkin take kappa 1 and scale 1 up to 42 classes, 15 and 30 for 1,000"},
+		{LossSpec{Name: "mse_rescaled", Scale: 30}, "loss mse_rescaled: kappa: missing; 15 and 30 are usual for 1,000 classes, and 1 and 1 are mse"},
+		{LossSpec{Name: "mse_rescaled", Kappa: 15}, "loss mse_rescaled: scale: missing; 15 and 30 are usual for 1,000 classes, and 1 and 1 are mse"},
 		{LossSpec{Name: "ce", Adjustment: 1}, "loss ce: priors: missing; adjustment needs the class counts or their shares"},
 		{LossSpec{Name: "ce", Priors: []float64{1, 2}}, "loss ce: priors: 2 numbers, but adjustment is 0"},
 		{LossSpec{Name: "ce", Adjustment: 1, Priors: []float64{1, 0}}, "loss ce: priors: 0 for class 1, wanted a number above 0"},
