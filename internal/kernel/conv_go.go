@@ -50,8 +50,6 @@ func convTileGo[T float](width, mr, tiles int, table []int32, x, w, bias, y []T,
 //
 //	for i < rows, j < width
 //		dw[i*ldw+j] += sum over the pairs (a, b) of the table { x[a+delta[i]] * dy[b/8*width+j] }
-//
-// Assembly reads mr rows of x, whatever rows is.
 func convWeightsGo[T float](width int, table []int32, x []T, delta []int32, dy, dw []T, ldw, rows int) {
 	for i := range rows {
 		from, to := x[delta[i]:], dw[i*ldw:]
@@ -69,6 +67,17 @@ func convWeightsGo[T float](width int, table []int32, x []T, delta []int32, dy, 
 			to[j+1] += s1
 			to[j+2] += s2
 			to[j+3] += s3
+		}
+	}
+}
+
+// convPackGo copies, for p < panels and i < rows, cols elements from src[i*lds+p*width] to
+// dst[p*distance+i*width].
+func convPackGo[T float](dst []T, width, distance int, src []T, lds, rows, panels, cols int) {
+	for p := range panels {
+		to, from := dst[p*distance:], src[p*width:]
+		for i := range rows {
+			copy(to[i*width:i*width+cols], from[i*lds:])
 		}
 	}
 }

@@ -242,27 +242,9 @@ func (s *convSums[T]) packPanel(p convPanel) {
 			src := s.w[(tap*s.out+p.first)*s.weightRow+p.group*s.in:]
 			convTranspose(dst, p.width, src, s.weightRow, p.cols, s.in)
 		} else {
-			convCopy(dst, p.width, s.w[tap*s.in*s.weightRow+p.group*s.out+p.first:], s.weightRow, s.in, p.cols)
+			convPack(dst, p.width, 0, s.w[tap*s.in*s.weightRow+p.group*s.out+p.first:], s.weightRow, s.in, 1, p.cols)
 		}
 		dst = dst[s.in*p.width:]
-	}
-}
-
-// convCopy copies rows of cols elements.
-func convCopy[T float](dst []T, ldd int, src []T, lds, rows, cols int) {
-	switch {
-	case cols == 8:
-		for i := range rows {
-			*(*[8]T)(dst[i*ldd:]) = *(*[8]T)(src[i*lds:])
-		}
-	case cols == 16:
-		for i := range rows {
-			*(*[16]T)(dst[i*ldd:]) = *(*[16]T)(src[i*lds:])
-		}
-	default:
-		for i := range rows {
-			copy(dst[i*ldd:i*ldd+cols], src[i*lds:])
-		}
 	}
 }
 

@@ -45,33 +45,71 @@ func convTile[T float](width, mr, tiles int, table []int32, x, w, bias, y []T, s
 	convTileGo(width, mr, tiles, table, x, w, bias, y, s)
 }
 
-// convWeights is the tile of mr rows of the gradient by width channels, see [convWeightsGo].
-func convWeights[T float](width, mr int, table []int32, x []T, delta []int32, dy, dw []T, ldw, rows int) {
-	if px, ok := any(&x[0]).(*float32); ok && level != levelGo {
-		py, pw := any(&dy[0]).(*float32), any(&dw[0]).(*float32)
-		switch 16*width + mr {
-		case 16*8 + 4:
-			convWeights4x8AVX2(len(table)/2, &table[0], px, &delta[0], py, pw, ldw, rows)
-		case 16*8 + 5:
-			convWeights5x8AVX2(len(table)/2, &table[0], px, &delta[0], py, pw, ldw, rows)
-		case 16*8 + 6:
-			convWeights6x8AVX2(len(table)/2, &table[0], px, &delta[0], py, pw, ldw, rows)
-		case 16*16 + 4:
-			convWeights4x16AVX2(len(table)/2, &table[0], px, &delta[0], py, pw, ldw, rows)
-		case 16*16 + 5:
-			convWeights5x16AVX2(len(table)/2, &table[0], px, &delta[0], py, pw, ldw, rows)
-		case 16*16 + 6:
-			convWeights6x16AVX2(len(table)/2, &table[0], px, &delta[0], py, pw, ldw, rows)
-		case 16*32 + 4:
-			convWeights4x32AVX512(len(table)/2, &table[0], px, &delta[0], py, pw, ldw, rows)
-		case 16*32 + 5:
-			convWeights5x32AVX512(len(table)/2, &table[0], px, &delta[0], py, pw, ldw, rows)
-		case 16*32 + 6:
-			convWeights6x32AVX512(len(table)/2, &table[0], px, &delta[0], py, pw, ldw, rows)
-		}
+// convWeights is the product for the rows of a strip, by width channels, see [convWeightsGo].
+func convWeights[T float](width int, table []int32, x []T, delta []int32, dy, dw []T, ldw, rows int) {
+	px, ok := any(&x[0]).(*float32)
+	if !ok || level == levelGo {
+		convWeightsGo(width, table, x, delta, dy, dw, ldw, rows)
 		return
 	}
-	convWeightsGo(width, table, x, delta, dy, dw, ldw, rows)
+	n, py := len(table)/2, any(&dy[0]).(*float32)
+	six, five, _ := convPieces(rows)
+	for piece := 0; rows > 0; piece++ {
+		pw := any(&dw[0]).(*float32)
+		mr := 4
+		if piece < six {
+			mr = 6
+		} else if piece < six+five {
+			mr = 5
+		}
+		switch width {
+		case 8:
+			switch mr {
+			case 6:
+				convWeights6x8AVX2(n, &table[0], px, &delta[0], py, pw, ldw, rows)
+			case 5:
+				convWeights5x8AVX2(n, &table[0], px, &delta[0], py, pw, ldw, rows)
+			case 4:
+				convWeights4x8AVX2(n, &table[0], px, &delta[0], py, pw, ldw, rows)
+			}
+		case 16:
+			switch mr {
+			case 6:
+				convWeights6x16AVX2(n, &table[0], px, &delta[0], py, pw, ldw, rows)
+			case 5:
+				convWeights5x16AVX2(n, &table[0], px, &delta[0], py, pw, ldw, rows)
+			case 4:
+				convWeights4x16AVX2(n, &table[0], px, &delta[0], py, pw, ldw, rows)
+			}
+		case 32:
+			switch mr {
+			case 6:
+				convWeights6x32AVX512(n, &table[0], px, &delta[0], py, pw, ldw, rows)
+			case 5:
+				convWeights5x32AVX512(n, &table[0], px, &delta[0], py, pw, ldw, rows)
+			case 4:
+				convWeights4x32AVX512(n, &table[0], px, &delta[0], py, pw, ldw, rows)
+			}
+		}
+		if rows -= mr; rows > 0 {
+			delta, dw = delta[mr:], dw[mr*ldw:]
+		}
+	}
+}
+
+// convPack packs rows into panels, see [convPackGo].
+func convPack[T float](dst []T, width, distance int, src []T, lds, rows, panels, cols int) {
+	if _, ok := any(&dst[0]).(*float32); ok && level != levelGo && cols == width {
+		switch width {
+		case 16:
+			packRows64(dst, distance, src, lds, rows, panels)
+			return
+		case 32:
+			packRows128(dst, distance, src, lds, rows, panels)
+			return
+		}
+	}
+	convPackGo(dst, width, distance, src, lds, rows, panels, cols)
 }
 
 // convTranspose is the transposition of the level, see [set].
