@@ -209,32 +209,37 @@ def rows_last(t):
     return t.permute(0, 2, 3, 1) if t.ndim == 4 else t
 
 
-torch.set_default_dtype(torch.float64)
-result = []
-for name, options, (h, w, c), make in NETWORKS:
-    net = make(h, w, c)
-    with torch.no_grad():
-        state = fill_state(net)
-    x = torch.tensor(fill(2, ROWS * h * w * c).reshape(ROWS, h, w, c)).permute(0, 3, 1, 2)
-    net.train()
-    taps = net.taps(x)
-    logits = net.head(taps[-1])
-    loss = (logits * torch.tensor(fill(3, logits.numel()).reshape(logits.shape))).sum()
-    for i, tap in enumerate(taps):  # every tap has a gradient of its own, stream 10 + i
-        t = rows_last(tap)
-        loss = loss + 0.1 * (t * torch.tensor(fill(10 + i, t.numel()).reshape(t.shape))).sum()
-    loss.backward()
-    net.eval()
-    evaluated = net.head(net.taps(x)[-1])
-    result.append(dict(
-        architecture=name, options=options, input=[h, w, c], rows=ROWS, state=state,
-        taps=[digest(rows_last(t)) for t in taps],
-        logits=[number(v) for v in logits.detach().numpy().ravel()],
-        evaluated=[number(v) for v in evaluated.detach().numpy().ravel()],
-        gradients={k: digest(p.grad) for k, p in net.named_parameters()},
-        statistics={k: digest(b.double()) for k, b in net.named_buffers() if b.ndim},
-    ))
+def main():
+    torch.set_default_dtype(torch.float64)
+    result = []
+    for name, options, (h, w, c), make in NETWORKS:
+        net = make(h, w, c)
+        with torch.no_grad():
+            state = fill_state(net)
+        x = torch.tensor(fill(2, ROWS * h * w * c).reshape(ROWS, h, w, c)).permute(0, 3, 1, 2)
+        net.train()
+        taps = net.taps(x)
+        logits = net.head(taps[-1])
+        loss = (logits * torch.tensor(fill(3, logits.numel()).reshape(logits.shape))).sum()
+        for i, tap in enumerate(taps):  # every tap has a gradient of its own, stream 10 + i
+            t = rows_last(tap)
+            loss = loss + 0.1 * (t * torch.tensor(fill(10 + i, t.numel()).reshape(t.shape))).sum()
+        loss.backward()
+        net.eval()
+        evaluated = net.head(net.taps(x)[-1])
+        result.append(dict(
+            architecture=name, options=options, input=[h, w, c], rows=ROWS, state=state,
+            taps=[digest(rows_last(t)) for t in taps],
+            logits=[number(v) for v in logits.detach().numpy().ravel()],
+            evaluated=[number(v) for v in evaluated.detach().numpy().ravel()],
+            gradients={k: digest(p.grad) for k, p in net.named_parameters()},
+            statistics={k: digest(b.double()) for k, b in net.named_buffers() if b.ndim},
+        ))
 
-path = pathlib.Path(__file__).with_name("networks.json")
-path.write_text("[\n" + ",\n".join(json.dumps(r, separators=(",", ":")) for r in result) + "\n]\n")
-print(path, path.stat().st_size, "bytes, torch", torch.__version__)
+    path = pathlib.Path(__file__).with_name("networks.json")
+    path.write_text("[\n" + ",\n".join(json.dumps(r, separators=(",", ":")) for r in result) + "\n]\n")
+    print(path, path.stat().st_size, "bytes, torch", torch.__version__)
+
+
+if __name__ == "__main__":
+    main()
