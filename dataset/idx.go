@@ -107,15 +107,15 @@ func readPair(folder, stem string, o Options) (Split, Shape, error) {
 	if err != nil {
 		return Split{}, Shape{}, err
 	}
+	if shape[0] == 0 || shape[1] == 0 || shape[2] == 0 {
+		return Split{}, Shape{}, inFile(images, array.Errorf(array.Empty, "", "%d images of %d x %d", shape[0], shape[1], shape[2]))
+	}
 	bytes, count, err := readIDXFile(labels, 1, o)
 	if err != nil {
 		return Split{}, Shape{}, err
 	}
 	if count[0] != shape[0] {
 		return Split{}, Shape{}, inFile(labels, array.Errorf(array.Mismatch, "", "%d labels, %s has %d images", count[0], filepath.Base(images), shape[0]))
-	}
-	if shape[0] == 0 || shape[1] == 0 || shape[2] == 0 {
-		return Split{}, Shape{}, inFile(images, array.Errorf(array.Empty, "", "%d images of %d x %d", shape[0], shape[1], shape[2]))
 	}
 	return Split{Rows: shape[0], Pixels: pixels, Labels: widen(bytes)}, Shape{shape[1], shape[2], 1}, nil
 }
