@@ -119,7 +119,7 @@ func (b *builder[T]) enter(t Tensor[T]) error {
 	return nil
 }
 
-// sequence compiles layers one after another. A batch norm takes in the ReLU that follows it, and so does the
+// sequence compiles layers one after another. A norm takes in the ReLU that follows it, and so does the
 // sum at the end of a residual block.
 func (b *builder[T]) sequence(layers []Layer, in *value[T]) (out *value[T], err error) {
 	for i := 0; i < len(layers); i++ {
@@ -139,12 +139,15 @@ func (b *builder[T]) sequence(layers []Layer, in *value[T]) (out *value[T], err 
 			in, err = compileCosineHead(b, l, in)
 		case UnitLength:
 			in, err = compileUnitLength(b, in)
-		case ReLU:
-			in, err = compileReLU(b, in)
+		case ReLU, LeakyReLU, ELU, GELU, SiLU, Sigmoid, Tanh:
+			in, err = compileActivation(b, l, in)
 		case Conv:
 			in, err = compileConv(b, l, in)
 		case BatchNorm:
 			in, err = compileBatchNorm(b, l, relu, in)
+			fused = relu
+		case GroupNorm:
+			in, err = compileGroupNorm(b, l, relu, in)
 			fused = relu
 		case MaxPool:
 			in, err = compilePool(b, l.Kernel, l.Stride, l.Pad, true, in)
