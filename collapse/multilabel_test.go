@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/collapsar/collapsar/collapse"
+	"github.com/collapsar/collapsar/decode"
 	"github.com/collapsar/collapsar/features"
 )
 
@@ -377,5 +378,47 @@ func TestMultiLabelRaw(t *testing.T) {
 			data = data || strings.EqualFold(line, "@data")
 		}
 		agree(t, r.measure(t, collapse.Options{}), ref[name+"_train_raw"].(map[string]any), 1e-6)
+	}
+}
+
+// The model that is fitted decides like the prediction of the measurement, by every rule; without a classifier it has prototypes all
+// the same.
+func TestFitModel(t *testing.T) {
+	ctx := context.Background()
+	set, err := features.Open("../testdata/multilabel.npz", features.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	layer := &set.Layers[0]
+	report, err := collapse.Measure(ctx, set, collapse.Options{Predict: true, Metrics: []string{"ml_n_tagsets"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := collapse.FitModel(ctx, set, layer, collapse.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	test := rowsOf(t, set, layer.Test)
+	for _, rule := range decode.Rules() {
+		out := make([]decode.Answer, len(test.tags))
+		if err := m.Decode(test.x, rule, 0, out); err != nil {
+			t.Fatal(err)
+		}
+		tally := decode.NewTally(test.k)
+		for i := range out {
+			tally.Add(out[i].Tags, test.tags[i])
+		}
+		if want := report.Results[1].Predict.Rules[rule.Name]; tally.Sets() != want {
+			t.Errorf("%s: %v, the measurement has %v", rule.Name, tally.Sets(), want)
+		}
+	}
+	layer.Classifier = nil
+	bare, err := collapse.FitModel(ctx, set, layer, collapse.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bare.Prototypes == nil || len(bare.Prototypes.Scale) != 2 || bare.Check(decode.Rules()[0]) != nil || bare.Check(decode.Rules()[2]) == nil {
+		t.Error("without a classifier:", bare.Prototypes)
 	}
 }

@@ -22,9 +22,12 @@ func (p *plan) check(f *files) error {
 				return r.file.errorf(Mismatch, r.info.Name, "%d columns, %s: %d", r.info.Width(), l.train.info.Name, l.train.info.Width())
 			}
 		}
-		if l.test != nil && p.testLabels == nil {
+		if l.test != nil && p.testLabels == nil && !p.unlabelled {
 			return l.test.file.missing("test_labels", "test rows ("+l.test.info.Name+") need labels")
 		}
+	}
+	if p.unlabelled {
+		return p.checkClassifier()
 	}
 	if p.labels == nil {
 		if f.main.Format() == "npy" {

@@ -64,6 +64,7 @@ type Options struct {
 	BFloat16                          bool   // uint16 features and weights hold bfloat16
 	MultiLabel                        string // "auto" (or ""), "yes" or "no": what N x K labels are
 	LabelColumns                      string // tables: "first:L" or "last:L"
+	Unlabelled                        bool   // labels are not looked for: for rows that are to be predicted
 	Memory                            int64  // budget in bytes for labels, classifier and headers; 0 for DefaultMemory
 }
 
@@ -118,7 +119,7 @@ type Split struct {
 	Name      string // "train", "test" or "ood"
 	Rows, Dim int
 	DType     DType
-	Labels    []int64 // one a row, not to be changed; nil for "ood"
+	Labels    []int64 // one a row, not to be changed; nil for "ood", and where labels were not wanted
 	Tags      *Tags   // what the labels mean where rows have several tags; nil where a label is a class
 
 	array array.Array

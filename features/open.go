@@ -16,6 +16,7 @@ type plan struct {
 	labels, testLabels, weights, bias *found
 	trainWant, testWant               string // what to call the arrays in complaints
 	classifier                        int    // the layer that the weights belong to, -1 for none
+	unlabelled                        bool   // labels are not wanted
 	unused                            []array.Info
 }
 
@@ -115,7 +116,9 @@ func (set *Set) load(f *files, o Options) error {
 	}
 	train, test := &labelling{from: p.labels}, &labelling{from: p.testLabels}
 	splits := []*labelling{train}
-	if slices.ContainsFunc(p.layers, func(l planned) bool { return l.test != nil }) {
+	if o.Unlabelled {
+		splits = nil
+	} else if slices.ContainsFunc(p.layers, func(l planned) bool { return l.test != nil }) {
 		splits = append(splits, test)
 	}
 	for _, l := range splits {
@@ -195,7 +198,7 @@ func (r *ref) split(name string, l *labelling, o Options) (*Split, error) {
 // makePlan finds the arrays. What is missing or does not fit is left to check, so that a listing can
 // be made of any file.
 func makePlan(f *files, o Options) (*plan, error) {
-	p := &plan{classifier: -1}
+	p := &plan{classifier: -1, unlabelled: o.Unlabelled}
 	train, err := f.main.find(o.Features, "features", featureNames, true)
 	if err != nil {
 		return p, err
@@ -230,8 +233,10 @@ func makePlan(f *files, o Options) (*plan, error) {
 		p.attach(ood, func(l *planned) **ref { return &l.ood })
 	}
 
-	if p.labels, err = findLabels(f, o); err != nil {
-		return p, err
+	if !o.Unlabelled {
+		if p.labels, err = findLabels(f, o); err != nil {
+			return p, err
+		}
 	}
 	if err := p.findClassifier(f, o); err != nil {
 		return p, err
