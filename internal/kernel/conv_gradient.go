@@ -48,8 +48,8 @@ type convGradient[T float] struct {
 	// The pixels of x that are packed: gridH x gridW in a sample, every step-th in both directions.
 	gridH, gridW, step int
 
-	parts   []T // gradients of groups of samples
-	scratch []convScratch[T]
+	parts   []T              // gradients of groups of samples
+	scratch []convScratch[T] // of each worker
 
 	// The call in progress, for the loop bodies, which are made once.
 	dw, x, dy           []T
@@ -83,7 +83,6 @@ func newConvGradient[T float](c Conv, rows int) *convGradient[T] {
 			}
 		}
 	}
-	g.parts = make([]T, g.partsOf(rows)*g.rows*g.total)
 	g.products = g.product
 	g.summation = func(_, i int) { g.sum(i) }
 	return g
@@ -176,9 +175,12 @@ func (g *convGradient[T]) run(dw, x, dy []T, n int) {
 	}
 	g.parted = g.partsOf(n)
 	g.direct = g.parted == 1 && g.total == g.c.Out
+	if size := g.parted * g.rows * g.total; !g.direct && len(g.parts) < size {
+		g.parts = make([]T, size)
+	}
 	// Items enough that no worker waits long for another at the end.
 	g.sets, g.ranges = 1, 1
-	items := 8 * parallel.Workers()
+	items := 4 * parallel.Workers()
 	if g.parted < items && !g.bordered {
 		g.sets = g.c.KernelH
 	}

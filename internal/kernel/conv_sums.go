@@ -109,6 +109,7 @@ type convSums[T float] struct {
 	inRow           int // elements of a row of the operand
 	inSize, outSize int // elements of a sample
 	panels          []convPanel
+	width           int // sum of their widths
 	classes         []convClass
 	images          int   // samples of a block, which the tables cover
 	taps            []int // the tap that is packed at each place
@@ -160,13 +161,17 @@ func newConvData[T float](c Conv, rows int) *convSums[T] {
 	return s
 }
 
-// blockPixels is about how many pixels a block of samples has in the result.
-const blockPixels = 1024
+// A block of samples has, if that is more than one sample, at most this many pixels in the result, and
+// elements in the operand: all panels pass over it while it is in the second-level cache.
+const (
+	blockPixels   = 1024
+	blockElements = 1 << 17
+)
 
 // classify sorts the pixels and writes the tables. phase tells where the taps of a phase begin among the
 // packed ones, and how many lie in a row.
 func (s *convSums[T]) classify(height, width []convStop, phase func(h, w int) (first, width int), rows int) {
-	s.images = max(1, min(rows, blockPixels/(len(height)*len(width))))
+	s.images = max(1, min(rows, blockPixels/(len(height)*len(width)), blockElements/s.inSize))
 	for _, h := range kinds(height) {
 		for _, w := range kinds(width) {
 			first, row := phase(h.phase, w.phase)
@@ -196,10 +201,7 @@ func (s *convSums[T]) classify(height, width []convStop, phase func(h, w int) (f
 
 // make prepares panels and loop bodies.
 func (s *convSums[T]) make(groups int) {
-	var total int
-	s.panels, total = convPanels(groups, s.out, convWidths[T]())
-	s.packed = make([]T, total*len(s.taps)*s.in)
-	s.bias = make([]T, total)
+	s.panels, s.width = convPanels(groups, s.out, convWidths[T]())
 	s.pack = func(_, i int) { s.packPanel(s.panels[i]) }
 	s.tiles = func(_, i int) {
 		block, part := i/s.ranges, i%s.ranges
@@ -214,6 +216,9 @@ func (s *convSums[T]) make(groups int) {
 func (s *convSums[T]) run(result, operand, w, bias []T, n int) {
 	if n == 0 {
 		return
+	}
+	if s.packed == nil {
+		s.packed, s.bias = make([]T, s.width*len(s.taps)*s.in), make([]T, s.width)
 	}
 	s.result, s.operand, s.w, s.given, s.n = result, operand, w, bias, n
 	parallel.For(len(s.panels), s.pack)
