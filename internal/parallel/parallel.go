@@ -20,7 +20,6 @@ package parallel
 
 import (
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -50,24 +49,27 @@ func Each(workers, n int, body func(worker, i int)) {
 		}
 		return
 	}
-	j := &job{n: int64(n), workers: workers, body: body}
-	start(j)
-	defer finish(j)
-	j.work(0)
+	start(workers, n, body)
+	defer finish()
+	loop.work(0)
 }
 
-// A job is one loop. Helpers enter it, take items until the counter passes n, and leave it.
+// A job is one loop. There is one at a time, so there is one job, used again and again; it is open while its
+// number is odd. Helpers enter it, take items until the counter passes n, and leave it. A helper that has
+// entered and finds the number that it came for may read the other fields, since they are written only
+// while the job is closed and nobody is inside.
 type job struct {
-	next    atomic.Int64 // the next item
-	_       [56]byte     // keep the counters apart
-	inside  atomic.Int64 // helpers that have entered and not left
-	_       [56]byte
+	number atomic.Uint64
+	_      [56]byte     // keep the counters apart
+	next   atomic.Int64 // the next item
+	_      [56]byte
+	inside atomic.Int64 // helpers that have entered and not left
+	_      [56]byte
+
 	n       int64
 	workers int
 	body    func(worker, i int)
-
-	failed  sync.Once
-	failure any // what a helper's body panicked with
+	failure atomic.Pointer[any] // what a helper's body panicked with, the first of them
 }
 
 // work runs items until none are left.
@@ -90,47 +92,50 @@ type helper struct {
 }
 
 var (
-	busy    atomic.Bool // a loop occupies the pool; guards helpers
-	current atomic.Pointer[job]
+	busy    atomic.Bool // a loop occupies the pool; guards helpers and the closed job
+	loop    job
 	helpers []*helper
 )
 
-// start publishes the job and wakes the helpers that it needs.
-func start(j *job) {
-	for len(helpers) < j.workers-1 {
+// start opens the job and wakes the helpers that it needs.
+func start(workers, n int, body func(worker, i int)) {
+	for len(helpers) < workers-1 {
 		h := &helper{worker: len(helpers) + 1, wake: make(chan struct{}, 1)}
 		helpers = append(helpers, h)
-		go h.run(current.Load())
+		go h.run(loop.number.Load())
 	}
-	current.Store(j)
-	for _, h := range helpers[:j.workers-1] {
+	loop.n, loop.workers, loop.body = int64(n), workers, body
+	loop.next.Store(0)
+	loop.number.Add(1)
+	for _, h := range helpers[:workers-1] {
 		if h.parked.Load() && h.parked.CompareAndSwap(true, false) {
 			h.wake <- struct{}{}
 		}
 	}
 }
 
-// finish waits for the helpers inside the job, frees the pool and passes on a helper's panic. It is
+// finish closes the job, waits for the helpers inside, frees the pool and passes on a helper's panic. It is
 // deferred, so that a panic of the caller's own body does the same.
-func finish(j *job) {
-	j.next.Store(j.n) // after a panic of the caller's body no further item starts
-	for spins := 0; j.inside.Load() != 0; spins++ {
+func finish() {
+	loop.next.Store(loop.n) // after a panic of the caller's body no further item starts
+	loop.number.Add(1)
+	for spins := 0; loop.inside.Load() != 0; spins++ {
 		if spins < 4096 {
 			pause()
 		} else {
 			runtime.Gosched()
 		}
 	}
-	// A helper that enters from now on finds no item and does not look at the body.
-	j.body = nil
+	loop.body = nil
+	failure := loop.failure.Swap(nil)
 	busy.Store(false)
-	if j.failure != nil {
-		panic(j.failure)
+	if failure != nil {
+		panic(*failure)
 	}
 }
 
-// run is the life of a helper; last is the job that was current when it was made.
-func (h *helper) run(last *job) {
+// run is the life of a helper; last is the number of the last job that it has seen.
+func (h *helper) run(last uint64) {
 	normal := false
 	defer func() {
 		if !normal { // the body ended its goroutine: put another in its place
@@ -139,14 +144,13 @@ func (h *helper) run(last *job) {
 	}()
 	for {
 		last = h.await(last)
-		if h.worker < last.workers {
-			h.help(last)
-		}
+		h.help(last)
 	}
 }
 
-// help takes part in the job.
-func (h *helper) help(j *job) {
+// help takes part in a job, if it is still open.
+func (h *helper) help(number uint64) {
+	j := &loop
 	j.inside.Add(1)
 	returned := false
 	defer func() {
@@ -155,36 +159,39 @@ func (h *helper) help(j *job) {
 			if reason == nil {
 				reason = "parallel: a loop body ended its goroutine"
 			}
-			j.failed.Do(func() { j.failure = reason })
+			j.failure.CompareAndSwap(nil, &reason)
 			j.next.Store(j.n)
 		}
 		j.inside.Add(-1)
 	}()
-	j.work(h.worker)
+	if j.number.Load() == number && h.worker < j.workers {
+		j.work(h.worker)
+	}
 	returned = true
 }
 
-// await returns the first job other than last, spinning first and parking after spinTime.
-func (h *helper) await(last *job) *job {
-	begin := time.Now()
-	for round := 0; ; round++ {
-		for range 256 {
-			if j := current.Load(); j != last {
-				return j
+// await returns the number of an open job other than last, spinning first and parking after spinTime.
+func (h *helper) await(last uint64) uint64 {
+	for {
+		begin := time.Now()
+		for round := 0; ; round++ {
+			for range 256 {
+				if number := loop.number.Load(); number != last && number&1 == 1 {
+					return number
+				}
+				pause()
 			}
-			pause()
-		}
-		if round&3 == 3 {
-			runtime.Gosched()
-			if time.Since(begin) > spinTime {
-				break
+			if round&3 == 3 {
+				runtime.Gosched()
+				if time.Since(begin) > spinTime {
+					break
+				}
 			}
 		}
+		h.parked.Store(true)
+		if number := loop.number.Load(); number != last && number&1 == 1 && h.parked.CompareAndSwap(true, false) {
+			return number
+		}
+		<-h.wake
 	}
-	h.parked.Store(true)
-	if current.Load() != last && h.parked.CompareAndSwap(true, false) {
-		return current.Load()
-	}
-	<-h.wake
-	return current.Load()
 }

@@ -36,6 +36,22 @@ func TestEveryItemOnce(t *testing.T) {
 	}
 }
 
+func TestAllocatesNothing(t *testing.T) {
+	setProcs(t, 2)
+	body := func(worker, i int) {}
+	For(100, body) // makes the helper
+	const calls = 10000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range calls {
+		For(100, body)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.Mallocs - before.Mallocs; n > calls/100 { // the runtime's own
+		t.Errorf("%d allocations in %d calls", n, calls)
+	}
+}
+
 func TestWorkersAreExclusive(t *testing.T) {
 	setProcs(t, 4)
 	var inUse [4]atomic.Int32
