@@ -63,7 +63,7 @@ type Model struct {
 	Width      int         `json:"width,omitempty" yaml:"width,omitempty"`             // 0 for the architecture's own
 	Depth      int         `json:"depth,omitempty" yaml:"depth,omitempty"`             // hidden layers of an MLP
 	Norm       string      `json:"norm,omitempty" yaml:"norm,omitempty"`               // batch or none; "" for the architecture's own
-	FeatureDim int         `json:"feature_dim,omitempty" yaml:"feature_dim,omitempty"` // a dense layer of so many outputs before the head
+	FeatureDim int         `json:"feature_dim,omitempty" yaml:"feature_dim,omitempty"` // what the head sees; 0 for the architecture's own
 	Head       nn.HeadSpec `json:"head" yaml:"head"`                                   // the classifier: see nn.Heads
 	Init       string      `json:"init" yaml:"init"`                                   // see nn.Initialisations
 	InitFrom   string      `json:"init_from,omitempty" yaml:"init_from,omitempty"`     // a file with weights (.safetensors, .pt) to begin with
