@@ -172,11 +172,18 @@ func readLabels(f *found, c *Classifier, o Options) (labels []int64, tags *Tags,
 		return nil, nil, err
 	}
 	o.BFloat16 = false // uint16 labels are integers
+	labels = make([]int64, info.Rows())
+	if info.DType == array.Tags {
+		tags, err = f.readTagLists(labels, o)
+		if err != nil {
+			return nil, nil, inFile(err, f.file.path, info.Name)
+		}
+		return labels, tags, nil
+	}
 	a, err := (&ref{f.file, info}).open(o)
 	if err != nil {
 		return nil, nil, err
 	}
-	labels = make([]int64, info.Rows())
 	switch {
 	case info.Width() > 1:
 		tags, err = f.readTags(labels, a, o)

@@ -64,6 +64,7 @@ type Options struct {
 	BFloat16                          bool   // uint16 features and weights hold bfloat16
 	MultiLabel                        string // "auto" (or ""), "yes" or "no": what N x K labels are
 	LabelColumns                      string // tables: "first:L" or "last:L"
+	TagSeparator                      string // CSV: what stands between the tags of a cell; "" for ; and |
 	Unlabelled                        bool   // labels are not looked for: for rows that are to be predicted
 	Memory                            int64  // budget in bytes for labels, classifier and headers; 0 for DefaultMemory
 }

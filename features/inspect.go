@@ -77,6 +77,9 @@ func (p *plan) role(s *source, info array.Info) string {
 
 // columnsOfTags says of a matrix of labels what its columns are.
 func columnsOfTags(info array.Info) string {
+	if info.DType == array.Tags {
+		return ", a list of tags in every row"
+	}
 	if info.Width() < 2 {
 		return ""
 	}

@@ -21,7 +21,7 @@ var (
 	}
 	labelNames = [][]string{
 		{"labels"},
-		{"label", "label_list", "labels_list", "targets", "target", "y", "Y", "y_true"},
+		{"label", "label_list", "labels_list", "targets", "target", "y", "Y", "y_true", "tags"},
 	}
 	weightNames = [][]string{
 		{"weights"},

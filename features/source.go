@@ -99,7 +99,7 @@ func openReader(r io.ReaderAt, size int64, path string, o Options) (*source, err
 		}
 		return nil, array.Errorf(Unsupported, "", "begins with %q, which is none of %s", head[:min(len(head), 8)], formatNames())
 	}
-	file, err := f.open(r, size, array.Options{Memory: o.Memory, Features: o.Features, Labels: o.Labels, LabelColumns: o.LabelColumns})
+	file, err := f.open(r, size, array.Options{Memory: o.Memory, Features: o.Features, Labels: o.Labels, LabelColumns: o.LabelColumns, TagSeparator: o.TagSeparator})
 	if err != nil {
 		return nil, err
 	}

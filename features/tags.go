@@ -2,9 +2,11 @@ package features
 
 import (
 	"cmp"
+	"encoding/binary"
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/collapsar/collapsar/internal/array"
 )
@@ -15,6 +17,7 @@ type Tags struct {
 	Count    int      // K: tags that there are
 	Names    []string // of the tags, where labels are lists of words: in the order of the words; nil for numbers
 	Sets     [][]int  // the distinct tag sets: by size, those of one size in the order of their tags; tags increase
+	open     bool     // from lists: there may be more tags than these
 	Weighted bool     // the labels held numbers other than 0 and 1; those above 0 counted as tags
 }
 
@@ -123,6 +126,121 @@ func unlikeWeights(name string, k int, c *Classifier) error {
 	return array.Errorf(BadWeights, name, "%d columns of tags, weights has %d rows", k, c.Classes)
 }
 
+// readTagLists reads lists of tags, of words or of numbers from 0 on. Words become the tags 0, 1, ... in their order.
+func (f *found) readTagLists(labels []int64, o Options) (*Tags, error) {
+	name := f.infos[0].Name
+	lists, ok := f.file.File.(array.Lister)
+	if !ok {
+		return nil, array.Errorf(Unsupported, name, "lists of tags are not read from %s files", f.file.Format())
+	}
+	budget := array.Options{Memory: o.Memory}.Budget()
+	var words []string
+	ids, places := map[string]int{}, map[string]int64{}
+	var sets [][]int
+	var size int64
+	var key []byte
+	var set []int
+	err := lists.TagLists(name, func(row int, list []string) error {
+		set = set[:0]
+		for _, w := range list {
+			id, known := ids[w]
+			if !known {
+				id = len(words)
+				w = strings.Clone(w)
+				ids[w] = id
+				words = append(words, w)
+				size += int64(len(w)) + 64
+			}
+			set = append(set, id)
+		}
+		slices.Sort(set)
+		set = slices.Compact(set)
+		key = key[:0]
+		for _, id := range set {
+			key = binary.AppendUvarint(key, uint64(id))
+		}
+		place, known := places[string(key)]
+		if !known {
+			place = int64(len(sets))
+			places[string(key)] = place
+			sets = append(sets, slices.Clone(set))
+			size += int64(len(key) + 8*len(set) + 96)
+		}
+		labels[row] = place
+		if size > budget {
+			return array.Errorf(TooLarge, name, "the first %d rows have %d different tags in %d tag sets, which take more than the budget of %d bytes; raise --memory", row+1, len(words), len(sets), budget)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(words) == 0 {
+		return nil, array.Errorf(Empty, name, "no row has a tag")
+	}
+	t := &tagger{count: len(words), sets: sets}
+	to, numbers := tagNumbers(words)
+	var names []string
+	if numbers {
+		t.count = slices.Max(to) + 1
+	} else {
+		names = slices.Sorted(slices.Values(words))
+		for id, w := range words {
+			to[id], _ = slices.BinarySearch(names, w)
+		}
+	}
+	for _, s := range sets {
+		for i, id := range s {
+			s[i] = to[id]
+		}
+		slices.Sort(s)
+	}
+	tags := t.finish(labels)
+	tags.Names, tags.open = names, true
+	return tags, nil
+}
+
+// tagNumbers takes words for numbers, if all of them are.
+func tagNumbers(words []string) (to []int, ok bool) {
+	const most = 1 << 20
+	to = make([]int, len(words))
+	for i, w := range words {
+		n, err := strconv.Atoi(w)
+		if err != nil || n < 0 || n >= most || strconv.Itoa(n) != w {
+			return to, false
+		}
+		to[i] = n
+	}
+	return to, true
+}
+
+// shareNames numbers tags that are words alike in all splits.
+func shareNames(splits []*labelling) error {
+	var all []string
+	for _, l := range splits {
+		if l.tags != nil {
+			all = append(all, l.tags.Names...)
+		}
+	}
+	if all == nil {
+		return nil
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	for _, l := range splits {
+		if l.tags == nil || l.tags.Names == nil {
+			return inFile(array.Errorf(Mismatch, l.name(), "the tags are numbers here, and words elsewhere"), l.from.file.path, l.name())
+		}
+		for _, s := range l.tags.Sets { // the order of words is that of their numbers, before and after
+			for i, k := range s {
+				s[i], _ = slices.BinarySearch(all, l.tags.Names[k])
+			}
+		}
+		l.tags.Count, l.tags.Names = len(all), all
+	}
+	return nil
+}
+
 // A labelling is the labels of a split while it is not decided whether they are classes or tag sets.
 type labelling struct {
 	from   *found
@@ -137,6 +255,9 @@ func (l *labelling) name() string { return l.from.infos[0].Name }
 func settle(splits []*labelling, c *Classifier, o Options) error {
 	multi := o.MultiLabel == "yes"
 	count := 0 // of tags
+	if err := shareNames(splits); err != nil {
+		return err
+	}
 	for _, l := range splits {
 		if l.tags != nil {
 			multi = multi || o.MultiLabel != "no" && !l.tags.single()
@@ -162,6 +283,10 @@ func settle(splits []*labelling, c *Classifier, o Options) error {
 			} else {
 				l.tags = asTags(l.labels, count)
 			}
+		case multi && l.tags.open && l.tags.Names == nil && l.tags.Count <= count:
+			l.tags.Count = count
+		case multi && l.tags.open && l.tags.Count != count:
+			err = array.Errorf(BadWeights, l.name(), "%d different tags, weights has %d rows", l.tags.Count, count)
 		case multi && c != nil && l.tags.Count != c.Classes:
 			err = unlikeWeights(l.name(), l.tags.Count, c)
 		case multi && l.tags.Count != count:

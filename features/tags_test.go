@@ -1,7 +1,10 @@
 package features
 
 import (
+	"errors"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"testing"
@@ -98,5 +101,79 @@ func TestWeightedTags(t *testing.T) {
 	}
 	if len(set.Notes) != 1 || set.Notes[0].Code != "label_weights" {
 		t.Error(set.Notes)
+	}
+}
+
+// Lists of words are tags in the order of the words, over all splits; lists of numbers are those tags; an empty cell is none.
+func TestTagLists(t *testing.T) {
+	open := func(o Options, train, test string) (*Set, error) {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "train.csv")
+		if err := os.WriteFile(path, []byte(train), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if test != "" {
+			o.TestFile = filepath.Join(dir, "test.csv")
+			if err := os.WriteFile(o.TestFile, []byte(test), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return Open(path, o)
+	}
+	set, err := open(Options{}, "x,y0,tags\n1,2,dog;cat\n3,4,\n5,6,dog\n7,8,cat;dog;cat\n", "x,y0,tags\n1,2,ant\n3,4,dog|bee\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	l := set.Layers[0]
+	if got := l.Train.Tags; !slices.Equal(got.Names, []string{"ant", "bee", "cat", "dog"}) || got.Count != 4 || !reflect.DeepEqual(got.Sets, [][]int{{}, {3}, {2, 3}}) || !slices.Equal(l.Train.Labels, []int64{2, 0, 1, 2}) {
+		t.Error(got, l.Train.Labels)
+	}
+	if got := l.Test.Tags; got.Count != 4 || !reflect.DeepEqual(got.Sets, [][]int{{0}, {1, 3}}) {
+		t.Error(got)
+	}
+	set, err = open(Options{}, "x,y0,labels\n1,2,0;3\n3,4,\n5,6,2\n", "x,y0,labels\n1,2,7\n3,4,1;2\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	if got := set.Layers[0].Train.Tags; got.Names != nil || got.Count != 8 || !reflect.DeepEqual(got.Sets, [][]int{{}, {2}, {0, 3}}) {
+		t.Error(got)
+	}
+	// One tag in every row is a class.
+	set, err = open(Options{}, "x,y0,tags\n1,2,dog\n3,4,cat\n", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	if s := set.Layers[0].Train; s.Tags != nil || !slices.Equal(s.Labels, []int64{1, 0}) {
+		t.Error(s.Tags, s.Labels)
+	}
+	for _, c := range []struct {
+		train, test string
+		kind        error
+	}{
+		{"x,y0,tags\n1,2,\n3,4,\n", "", Empty},
+		{"x,y0,tags\n1,2,a;b\n", "x,y0,tags\n1,2,3;4\n", Mismatch},
+	} {
+		if _, err := open(Options{}, c.train, c.test); !errors.Is(err, c.kind) {
+			t.Errorf("%q: %v", c.train, err)
+		}
+	}
+	weights := filepath.Join(t.TempDir(), "w.csv")
+	if err := os.WriteFile(weights, []byte("a,b\n1,2\n3,4\n5,6\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o := Options{WeightsFile: weights, Weights: "features"}
+	if _, err := open(o, "x,y0,tags\n1,2,a;b\n", ""); !errors.Is(err, BadWeights) {
+		t.Error(err)
+	}
+	set, err = open(o, "x,y0,tags\n1,2,0;1\n", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	if k := set.Layers[0].Train.Tags.Count; k != 3 {
+		t.Errorf("%d tags, the classifier has 3", k)
 	}
 }

@@ -31,6 +31,7 @@ func readFlags(cmd *cobra.Command, o *features.Options) {
 	o.MultiLabel = "auto"
 	f.Var(oneOf{&o.MultiLabel, []string{"auto", "yes", "no"}}, "multi-label", "whether a matrix of labels has several tags a row")
 	f.StringVar(&o.LabelColumns, "label-columns", "", "tables: which `columns` are labels, first:L or last:L")
+	f.StringVar(&o.TagSeparator, "tag-separator", "", "CSV: `text` between the tags of a cell; default ; or |, or a JSON list")
 	o.Memory = features.DefaultMemory
 	f.Var((*size)(&o.Memory), "memory", "working storage at most, as in 512MiB or 2GB")
 	cmd.MarkFlagFilename("labels-file")

@@ -2,7 +2,8 @@
 //
 // The label columns (label, labels, y, target) are arrays, and the other columns of numbers, in
 // order, form the array "features", in float64. A column whose first cell is text is listed as
-// refused; every other cell that is no number is an error that names its line and column.
+// refused; every other cell that is no number is an error that names its line and column. A label
+// column of lists, "cat;dog", "cat|dog" or ["cat","dog"], is an array of tags; an empty cell is no tag.
 //
 // Open goes over the file once, to count its rows and check that all have the cells of the header.
 // Reading runs forward; memory is bounded by the longest line.
@@ -13,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -70,12 +72,14 @@ type file struct {
 	rows  int
 
 	infos  []array.Info
+	lists  []int // columns of lists of tags
+	tagSep string
 	groups map[string][]int // columns of each array
 }
 
 // Open reads the header, and goes over the rows.
 func Open(r io.ReaderAt, size int64, o array.Options) (array.File, error) {
-	f := &file{r: r, size: size, limit: int(min(maxLine, o.Budget()))}
+	f := &file{r: r, size: size, limit: int(min(maxLine, o.Budget())), tagSep: o.TagSeparator}
 	head := make([]byte, min(size, 512))
 	if err := array.ReadFull(r, head, 0); err != nil {
 		return nil, err
@@ -161,12 +165,17 @@ func separator(record []byte) byte {
 
 // table goes over the rows and makes the list of arrays.
 func (f *file) table(s *scanner, o array.Options) error {
-	var numeric []int // columns, by the first row
+	var numeric []int       // columns, by the first row
+	lists := map[int]bool{} // label columns: whether their cells are lists of tags
 	var groups []table.Group
 	var whole []bool // of each group: integers so far
 	begin := func(cells [][]byte) error {
 		var names []string
 		for i, name := range f.names {
+			if table.IsLabel(name, o) && (o.TagSeparator != "" || name == "tags") {
+				lists[i] = true
+				continue
+			}
 			if cells != nil && isText(cells[i]) {
 				f.infos = append(f.infos, array.Info{Name: name, Refused: array.Errorf(array.Unsupported, name,
 					"the column is text (line %d: %.40q), not numbers", s.line, cells[i])})
@@ -199,6 +208,11 @@ func (f *file) table(s *scanner, o array.Options) error {
 				return err
 			}
 		}
+		for i, name := range f.names {
+			if !lists[i] && table.IsLabel(name, o) && isList(cells[i]) {
+				lists[i] = true
+			}
+		}
 		for i := range groups {
 			for _, c := range groups[i].Columns {
 				if !whole[i] {
@@ -215,8 +229,19 @@ func (f *file) table(s *scanner, o array.Options) error {
 		}
 	}
 	f.groups = map[string][]int{}
+	for i := range lists {
+		f.lists = append(f.lists, i)
+	}
+	slices.Sort(f.lists)
+	f.infos = slices.DeleteFunc(f.infos, func(a array.Info) bool { return lists[slices.Index(f.names, a.Name)] })
 	refused := f.infos
+	for _, i := range f.lists {
+		f.infos = append(f.infos, array.Info{Name: f.names[i], DType: array.Tags, Shape: []int{f.rows}})
+	}
 	for i, g := range groups {
+		if !g.Joined && lists[numeric[g.Columns[0]]] { // numbers at first, lists further down
+			continue
+		}
 		if err := table.Free(refused, g.Name); err != nil {
 			return err
 		}
@@ -252,6 +277,9 @@ func (f *file) Open(name string) (array.Array, error) {
 		if info.Name == name {
 			if info.Refused != nil {
 				return nil, info.Refused
+			}
+			if info.DType == array.Tags {
+				return nil, array.Errorf(array.Unsupported, name, "the column holds lists of tags, not numbers")
 			}
 			return &columns{file: f, info: info, columns: f.groups[name]}, nil
 		}

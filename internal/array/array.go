@@ -18,6 +18,7 @@ type DType uint8
 // The element types that the formats can hold. Anything else is refused by its reader.
 const (
 	Invalid DType = iota
+	Tags          // a list of words or numbers in every row, read by Lister
 	Bool
 	Int8
 	Uint8
@@ -37,7 +38,7 @@ var dtypes = [...]struct {
 	name string
 	size int
 }{
-	Invalid: {"invalid", 0}, Bool: {"bool", 1},
+	Invalid: {"invalid", 0}, Tags: {"tags", 0}, Bool: {"bool", 1},
 	Int8: {"int8", 1}, Uint8: {"uint8", 1}, Int16: {"int16", 2}, Uint16: {"uint16", 2},
 	Int32: {"int32", 4}, Uint32: {"uint32", 4}, Int64: {"int64", 8}, Uint64: {"uint64", 8},
 	Float16: {"float16", 2}, BFloat16: {"bfloat16", 2}, Float32: {"float32", 4}, Float64: {"float64", 8},
@@ -119,6 +120,12 @@ type File interface {
 	Arrays() []Info
 	Open(name string) (Array, error)
 	io.Closer
+}
+
+// A Lister is a File with arrays of type Tags, which have no numbers to open: TagLists goes over the rows of one. The words are
+// valid until visit returns.
+type Lister interface {
+	TagLists(name string, visit func(row int, words []string) error) error
 }
 
 // Kind says what sort of complaint an Error is; test it with errors.Is.

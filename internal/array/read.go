@@ -19,6 +19,7 @@ type Options struct {
 	Features     string // the list column that holds the features, "" finds it
 	Labels       string // the column that holds the labels, "" finds it
 	LabelColumns string // "first:L" or "last:L": that many columns are the tags of a multi-label table
+	TagSeparator string // what stands between the tags of a cell of CSV; "" for ; and |
 }
 
 // DefaultMemory is the budget when none is given.

@@ -17,7 +17,12 @@ type Group struct {
 }
 
 // labels are the names of columns that hold classes.
-var labels = []string{"label", "labels", "y", "target"}
+var labels = []string{"label", "labels", "y", "target", "tags"}
+
+// IsLabel tells whether a column holds the labels of the rows.
+func IsLabel(name string, o array.Options) bool {
+	return name == o.Labels || o.Labels == "" && o.LabelColumns == "" && slices.Contains(labels, name)
+}
 
 // Groups puts columns of numbers, given by their names, together: the label columns apart, the
 // others side by side as "features", or every one apart. With LabelColumns set the first or last
@@ -30,7 +35,7 @@ func Groups(names []string, apart bool, o array.Options) ([]Group, error) {
 	var groups []Group
 	var rest []int
 	for i, name := range names {
-		label := name == o.Labels || o.Labels == "" && o.LabelColumns == "" && slices.Contains(labels, name)
+		label := IsLabel(name, o)
 		switch {
 		case i >= lo && i < hi:
 		case label || apart || name == o.Features:
