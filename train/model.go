@@ -25,7 +25,7 @@ func headNames() (names []string) {
 // architecture describes the network of a model for the data.
 func (m *Model) architecture(set *dataset.Set) (nn.Architecture, error) {
 	a, err := nn.Build(m.Name, nn.ArchitectureOptions{
-		Input: nn.Shape(set.Shape), Classes: len(set.Classes), Width: m.Width, Depth: m.Depth, Norm: m.Norm, FeatureDim: m.FeatureDim, // TODO head
+		Input: nn.Shape(set.Shape), Classes: len(set.Classes), Width: m.Width, Depth: m.Depth, Norm: m.Norm, FeatureDim: m.FeatureDim, Head: m.Head,
 	})
 	if err != nil {
 		return a, configError("model", "%s", strings.TrimPrefix(err.Error(), "nn: "))
