@@ -40,19 +40,21 @@ func (values Values) has(id string) bool {
 
 // rates gives limits to the shares of rows (Wilson 1927).
 func (s *sample) rates(values Values, z float64) {
-	rate := func(id string, rows int64) {
-		if rows > 0 {
-			low, high := wilson(values[id].Number, float64(rows), z)
-			values.bound(id, low, high)
-		}
-	}
 	for _, id := range []string{"nc4_disagreement", "ncc_error", "classifier_error"} {
-		rate(id, s.pass.Rows)
+		values.rate(id, s.pass.Rows, z)
 	}
 	if s.test != nil {
 		for _, id := range []string{"nc4_disagreement_test", "ncc_error_test", "classifier_error_test"} {
-			rate(id, s.test.pass.Rows)
+			values.rate(id, s.test.pass.Rows, z)
 		}
+	}
+}
+
+// rate gives limits to a share of so many rows.
+func (values Values) rate(id string, rows int64, z float64) {
+	if rows > 0 && values.has(id) {
+		low, high := wilson(values[id].Number, float64(rows), z)
+		values.bound(id, low, high)
 	}
 }
 

@@ -69,7 +69,12 @@ func (m *measurement) tagSplit(l *features.Layer, split *features.Split, array s
 		}
 		extra[1] = x.axes
 	}
-	pass, err := s.plan(double, extra).Collect(m.ctx, split, m.scan)
+	plan := s.plan(double, extra)
+	var lots *tagLots
+	if !m.opts.NoVerdict {
+		lots, plan.Lots = s.newTagLots(m.opts, split)
+	}
+	pass, err := plan.Collect(m.ctx, split, m.scan)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -80,6 +85,10 @@ func (m *measurement) tagSplit(l *features.Layer, split *features.Split, array s
 	}
 	r.Metrics = s.evaluate(m.opts.Metrics)
 	s.sampled(r)
+	if lots != nil {
+		lots.take(pass.Residuals)
+		r.Verdict = s.verdict(lots, r.Metrics)
+	}
 	for _, name := range m.opts.Compat {
 		s.imitate(r, x, name)
 	}

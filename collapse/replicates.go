@@ -19,6 +19,7 @@ type OverRuns struct {
 // Replicated is a layer over several runs.
 type Replicated struct {
 	Layer    string              `json:"layer"`
+	Split    string              `json:"split,omitempty"`    // "test" for test rows, by their own means, of files with several tags a row
 	Runs     int                 `json:"runs"`               // that have the layer
 	Verdicts map[string]int      `json:"verdicts,omitempty"` // how many come to each
 	Levels   map[string]OverRuns `json:"levels,omitempty"`   // by LevelNames
@@ -29,23 +30,28 @@ type Replicated struct {
 // given confidence. An interval over runs says what another training would show; one within a run, what other rows would.
 func Replicates(reports []*Report, confidence float64) []Replicated {
 	var out []Replicated
-	seen := map[string]bool{}
+	seen := map[[2]string]bool{}
 	for _, report := range reports {
 		for _, first := range report.Results {
-			if seen[first.Layer] {
+			key := [2]string{first.Layer, first.Split}
+			if seen[key] {
 				continue
 			}
-			seen[first.Layer] = true
+			seen[key] = true
 			var runs []*Result
 			for _, other := range reports {
 				for _, r := range other.Results {
-					if r.Layer == first.Layer {
+					if r.Layer == first.Layer && r.Split == first.Split {
 						runs = append(runs, r)
 						break
 					}
 				}
 			}
-			out = append(out, replicated(first.Layer, runs, confidence))
+			one := replicated(first.Layer, runs, confidence)
+			if first.Split != "train" {
+				one.Split = first.Split
+			}
+			out = append(out, one)
 		}
 	}
 	return out
@@ -53,7 +59,7 @@ func Replicates(reports []*Report, confidence float64) []Replicated {
 
 func replicated(layer string, runs []*Result, confidence float64) Replicated {
 	out := Replicated{Layer: layer, Runs: len(runs), Metrics: map[string]OverRuns{}}
-	for _, m := range registry {
+	for _, m := range MetricsOf(runs...) {
 		var values, lows, highs []*float64
 		for _, r := range runs {
 			if v, ok := r.Metrics[m.ID]; ok && v.Defined() {
@@ -78,7 +84,7 @@ func replicated(layer string, runs []*Result, confidence float64) Replicated {
 				holds++
 			}
 		}
-		if values == nil {
+		if values == nil || !judged && overRuns(values, lows, highs, confidence).Runs == 0 {
 			continue
 		}
 		if out.Levels == nil {

@@ -44,14 +44,17 @@ type Level struct {
 	Verdict    Mark
 	Reason     string
 	Worst      []int64 // classes whose means are the hardest to tell apart, where that is why
-	Needed     *int    // samples a class that would decide, where more would
+	WorstTags  [][]int // the same of tag sets
+	Needed     *int    // samples a class, or a tag set, that would decide, where more would
 
 	pairs        [][2]int64 // whose means cannot be told apart
+	hidden       string     // the same in words, where they are not classes
 	approximate  bool
 	middle, half float64 // of the interval of the square
 }
 
-// Levels are those of a layer. NC1 and Spread stand beside the variability and have no verdict of their own.
+// Levels are those of a layer. NC1 and Spread stand beside the variability, TagwiseProjected beside Tagwise, and have no verdict of their own.
+// Rows with several tags have no NC1 and no Centre, but Tagwise; variability is among tag sets, simplex and duality are of single tags.
 type Levels struct {
 	Variability Level // how far samples stray towards other classes, as a part of the way (NC1)
 	NC1         Level // nc1 on the same scale: sqrt((K-1) nc1 / (2 r^2)), r the rank of Sigma_B
@@ -59,15 +62,24 @@ type Levels struct {
 	Simplex     Level // distance of the means from a simplex, at unit norm (NC2)
 	Duality     Level // distance of classifier and means, at unit norm (NC3)
 	Centre      Level // share of samples on which classifier and nearest mean disagree (NC4)
+
+	Tagwise          Level // how far means of several tags are from scaled sums of those of their tags, as a part of the way to other sums (M4)
+	TagwiseProjected Level // the same in what the classifier sees, without any correction
 }
 
 // LevelNames are the names of the levels in JSON, tables and thresholds.
 func LevelNames() []string {
-	return []string{"variability", "nc1", "spread", "simplex", "duality", "centre"}
+	return []string{"variability", "nc1", "spread", "simplex", "duality", "centre", "tagwise", "tagwise_projected"}
 }
 
-// Properties are the names of the levels that the verdict is about.
-func Properties() []string { return []string{"variability", "simplex", "duality", "centre"} }
+// Properties are the names of the levels that the verdicts on some results are about; those of all verdicts without results.
+func Properties(results ...*Result) []string {
+	return slices.DeleteFunc([]string{"variability", "simplex", "duality", "centre", "tagwise"}, func(name string) bool {
+		return len(results) > 0 && !slices.ContainsFunc(results, func(r *Result) bool {
+			return r.Verdict != nil && r.Verdict.Levels.Level(name).Verdict != ""
+		})
+	})
+}
 
 // Level finds a level by its name, nil if it is none.
 func (l *Levels) Level(name string) *Level {
@@ -75,7 +87,7 @@ func (l *Levels) Level(name string) *Level {
 	if i < 0 {
 		return nil
 	}
-	return [...]*Level{&l.Variability, &l.NC1, &l.Spread, &l.Simplex, &l.Duality, &l.Centre}[i]
+	return [...]*Level{&l.Variability, &l.NC1, &l.Spread, &l.Simplex, &l.Duality, &l.Centre, &l.Tagwise, &l.TagwiseProjected}[i]
 }
 
 // Fields are the names of the numbers of a level.
@@ -117,7 +129,7 @@ func (l Level) MarshalJSON() ([]byte, error) {
 		name string
 		is   bool
 		v    any
-	}{{"verdict", l.Verdict != "", l.Verdict}, {"reason", l.Reason != "", l.Reason}, {"worst", l.Worst != nil, l.Worst}, {"needed", l.Needed != nil, l.Needed}} {
+	}{{"verdict", l.Verdict != "", l.Verdict}, {"reason", l.Reason != "", l.Reason}, {"worst", l.Worst != nil, l.Worst}, {"worst", l.WorstTags != nil, l.WorstTags}, {"needed", l.Needed != nil, l.Needed}} {
 		if e.is {
 			if err := put(e.name, e.v); err != nil {
 				return nil, err
@@ -140,24 +152,29 @@ type Verdict struct {
 
 // MarshalJSON writes the "verdict" of schema collapsar/1.
 func (v *Verdict) MarshalJSON() ([]byte, error) {
-	l := &v.Levels
-	type levels struct {
-		Variability Level `json:"variability"`
-		NC1         Level `json:"nc1"`
-		Spread      Level `json:"spread"`
-		Simplex     Level `json:"simplex"`
-		Duality     Level `json:"duality"`
-		Centre      Level `json:"centre"`
+	var b strings.Builder
+	for _, name := range LevelNames() {
+		l := v.Levels.Level(name)
+		if l.Verdict == "" && l.Value == nil && l.Reason == "" {
+			continue // rows of this kind do not have it
+		}
+		text, err := json.Marshal(l)
+		if err != nil {
+			return nil, err
+		}
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.Quote(name) + ":" + string(text))
 	}
 	return json.Marshal(struct {
-		Whole      string  `json:"whole"`
-		Sentence   string  `json:"sentence"`
-		Alpha      float64 `json:"alpha"`
-		Confidence float64 `json:"confidence"`
-		LeftOut    []int64 `json:"left_out,omitempty"`
-		Levels     levels  `json:"levels"`
-	}{v.Whole, v.Sentence, v.Alpha, v.Confidence, v.LeftOut,
-		levels{l.Variability, l.NC1, l.Spread, l.Simplex, l.Duality, l.Centre}})
+		Whole      string          `json:"whole"`
+		Sentence   string          `json:"sentence"`
+		Alpha      float64         `json:"alpha"`
+		Confidence float64         `json:"confidence"`
+		LeftOut    []int64         `json:"left_out,omitempty"`
+		Levels     json.RawMessage `json:"levels"`
+	}{v.Whole, v.Sentence, v.Alpha, v.Confidence, v.LeftOut, json.RawMessage("{" + b.String() + "}")})
 }
 
 // finite is a number, nil if it is none.
@@ -200,7 +217,7 @@ func (s *sample) verdict(values Values) *Verdict {
 	z := student(v.Confidence, max(s.n-float64(s.k), 1))
 	switch {
 	case s.k < 2:
-		for _, name := range Properties() {
+		for _, name := range []string{"variability", "simplex", "duality", "centre"} {
 			*l.Level(name) = Level{Verdict: Vacuous, Reason: "one class has nothing to be compared with"}
 		}
 	case s.layoutOf == nil:
@@ -221,11 +238,11 @@ func (s *sample) verdict(values Values) *Verdict {
 			l.Simplex.Verdict = Impossible
 			l.Simplex.Reason = fmt.Sprintf("%d class means have no room for a simplex in %s; gnc2_* measure how evenly they spread", k, plural(s.d, "dimension", "dimensions"))
 		default:
-			l.Simplex.judgeSquare(alpha, m.harmonic())
+			l.Simplex.judgeSquare(alpha, m.harmonic(), randomDirections)
 		}
 		if s.class != nil {
 			l.Duality = s.dualityLevel(m, f)
-			l.Duality.judgeSquare(alpha, m.harmonic())
+			l.Duality.judgeSquare(alpha, m.harmonic(), randomDirections)
 		}
 		free(s.sum)
 		s.limits(values, m, w, f, l)
@@ -309,8 +326,11 @@ func (l *Level) more(n, half, gap float64) {
 	}
 }
 
-// judgeSquare judges simplex and duality, whose intervals are of squares.
-func (l *Level) judgeSquare(alpha, n float64) {
+// randomDirections are what simplex and duality are compared with.
+const randomDirections = "random directions"
+
+// judgeSquare judges levels whose intervals are of squares; random is what their null is about.
+func (l *Level) judgeSquare(alpha, n float64, random string) {
 	chance := *l.NullLow
 	l.Verdict = rule(l.Low, l.High, alpha, chance)
 	beyond := l.Value != nil && *l.Value >= chance
@@ -318,11 +338,11 @@ func (l *Level) judgeSquare(alpha, n float64) {
 	case l.Verdict == Holds || l.Reason != "":
 	case l.Verdict == Fails:
 		if beyond {
-			l.Reason = fmt.Sprintf("no closer than random directions (%s)", Percent(*l.Null))
+			l.Reason = fmt.Sprintf("no closer than %s (%s)", random, Percent(*l.Null))
 		}
 	case l.High == nil || l.Value == nil:
 	case *l.High <= alpha || beyond && *l.Value <= alpha:
-		l.Reason = fmt.Sprintf("random directions can come as close (%s on average)", Percent(*l.Null))
+		l.Reason = fmt.Sprintf("%s can come as close (%s on average)", random, Percent(*l.Null))
 		if !beyond && chance > 0 {
 			l.more(n, l.half, chance*chance-l.middle)
 		}
@@ -384,9 +404,42 @@ func (l *Level) Interval() string {
 	return low + "-" + high + " %"
 }
 
+// A phrase says how a property does.
+type phrase struct {
+	name               string
+	holds, fails, open string
+}
+
+var classPhrases = []phrase{
+	{"variability", "samples stray only %s of the way to other classes", "samples stray %s of the way to other classes",
+		"how far samples stray towards other classes cannot be told"},
+	{"simplex", "the class means are within %s of a simplex, all as far apart as can be", "the class means are %s away from a simplex, where all are as far apart as can be",
+		"whether the class means form a simplex cannot be told"},
+	{"duality", "the classifier points where the means do, within %s", "the classifier's directions are %s away from those of the means",
+		"whether the classifier points where the means do cannot be told"},
+	{"centre", "the classifier picks the nearest class mean for all but %s of the samples", "the classifier does not pick the nearest class mean for %s of the samples",
+		"whether the classifier picks the nearest class mean cannot be told"},
+}
+
+var tagPhrases = []phrase{
+	{"variability", "samples stray only %s of the way to other tag sets", "samples stray %s of the way to other tag sets",
+		"how far samples stray towards other tag sets cannot be told"},
+	{"simplex", "the means of single tags are within %s of a simplex, all as far apart as can be", "the means of single tags are %s away from a simplex, where all are as far apart as can be",
+		"whether the means of single tags form a simplex cannot be told"},
+	{"duality", "the classifier points where the means of single tags do, within %s", "the classifier's directions are %s away from those of the means of single tags",
+		"whether the classifier points where the means of single tags do cannot be told"},
+	{"tagwise", "the mean of several tags is the scaled sum of the means of its tags, within %s of the way to other tags",
+		"the means of several tags are off the scaled sums of the means of their tags, by %s of the way to other tags",
+		"whether the mean of several tags is the scaled sum of the means of its tags cannot be told"},
+}
+
 // sentence says the verdict in words that need no knowledge of the field.
 func (v *Verdict) sentence(k, d int) string {
 	l := &v.Levels
+	phrases, each, means := classPhrases, "a class", "class means"
+	if l.Tagwise.Verdict != "" {
+		phrases, each, means = tagPhrases, "a tag set", "means of single tags"
+	}
 	var holds, fails, open []string
 	total := 0
 	with := func(l *Level, format string) string {
@@ -404,47 +457,39 @@ func (v *Verdict) sentence(k, d int) string {
 		if len(l.pairs) > 0 {
 			text = "the means of " + pairsText(l.pairs) + " coincide within their noise"
 		}
+		if l.hidden != "" {
+			text = "the means of " + l.hidden + " coincide within their noise"
+		}
 		switch {
 		case l.Needed == nil:
-		case l.Worst != nil:
-			text += fmt.Sprintf(" (it takes at least %s a class)", plural(*l.Needed, "sample", "samples"))
+		case l.Worst != nil || l.WorstTags != nil:
+			text += fmt.Sprintf(" (it takes at least %s %s)", plural(*l.Needed, "sample", "samples"), each)
 		default:
-			text += fmt.Sprintf(" (about %s a class would decide)", plural(*l.Needed, "sample", "samples"))
+			text += fmt.Sprintf(" (about %s %s would decide)", plural(*l.Needed, "sample", "samples"), each)
 		}
 		return strings.TrimSpace(text)
 	}
-	for _, p := range []struct {
-		level              *Level
-		holds, fails, open string
-	}{
-		{&l.Variability, "samples stray only %s of the way to other classes", "samples stray %s of the way to other classes",
-			"how far samples stray towards other classes cannot be told"},
-		{&l.Simplex, "the class means are within %s of a simplex, all as far apart as can be", "the class means are %s away from a simplex, where all are as far apart as can be",
-			"whether the class means form a simplex cannot be told"},
-		{&l.Duality, "the classifier points where the means do, within %s", "the classifier's directions are %s away from those of the means",
-			"whether the classifier points where the means do cannot be told"},
-		{&l.Centre, "the classifier picks the nearest class mean for all but %s of the samples", "the classifier does not pick the nearest class mean for %s of the samples",
-			"whether the classifier picks the nearest class mean cannot be told"},
-	} {
-		switch p.level.Verdict {
+	for _, p := range phrases {
+		level := l.Level(p.name)
+		switch level.Verdict {
 		case Holds:
 			total++
-			if p.level == &l.Centre && *p.level.Value == 0 {
+			if level == &l.Centre && *level.Value == 0 {
 				holds = append(holds, "the classifier always picks the nearest class mean")
 			} else {
-				holds = append(holds, with(p.level, p.holds))
+				holds = append(holds, with(level, p.holds))
 			}
 		case Fails:
 			total++
-			text := with(p.level, p.fails)
-			if p.level.Reason != "" {
-				text += ": " + p.level.Reason
+			text := with(level, p.fails)
+			if level.Reason != "" {
+				text += ": " + level.Reason
 			}
 			fails = append(fails, text)
 		case Undecidable:
 			total++
 			text := p.open
-			if r := more(p.level); r != "" {
+			if r := more(level); r != "" {
 				text += ", for " + r
 			}
 			open = append(open, text)
@@ -493,9 +538,12 @@ func (v *Verdict) sentence(k, d int) string {
 	}
 	switch l.Simplex.Verdict {
 	case Vacuous:
-		b.WriteString(". Two class means are always a simplex, so that says nothing")
+		fmt.Fprintf(&b, ". Two %s are always a simplex, so that says nothing", means)
 	case Impossible:
-		fmt.Fprintf(&b, ". %d classes have no room for a simplex in %s", k-len(v.LeftOut), plural(d, "dimension", "dimensions"))
+		fmt.Fprintf(&b, ". %d %s have no room for a simplex in %s", k-len(v.LeftOut), strings.Replace(means, "class means", "classes", 1), plural(d, "dimension", "dimensions"))
+	}
+	if l.Tagwise.Verdict == Vacuous {
+		b.WriteString(". No row has several tags, so there is nothing to average")
 	}
 	if l.Duality.Verdict == Absent {
 		b.WriteString(". There is no classifier to compare with")
@@ -541,18 +589,32 @@ func pairsText(pairs [][2]int64) string {
 	return s
 }
 
+// Trained are the results of the rows trained on, a layer each: all, but for the test rows of files with several tags a row.
+func (r *Report) Trained() []*Result {
+	return slices.DeleteFunc(slices.Clone(r.Results), func(o *Result) bool { return o.Split != "train" })
+}
+
+// last is the last layer's result, nil where there is none or it has no verdict.
+func (r *Report) last() *Result {
+	results := r.Trained()
+	if len(results) == 0 || results[len(results)-1].Verdict == nil {
+		return nil
+	}
+	return results[len(results)-1]
+}
+
 // Sentence says what a file comes to: its last layer, and from where on its layers have what that one has.
 func (r *Report) Sentence() string {
-	if len(r.Results) == 0 || r.Results[len(r.Results)-1].Verdict == nil {
+	last := r.last()
+	if last == nil {
 		return ""
 	}
-	last := r.Results[len(r.Results)-1]
-	if len(r.Results) == 1 {
+	if len(r.Trained()) == 1 {
 		return last.Verdict.Sentence
 	}
 	var from []string
 	layers := r.HoldsFromLayer()
-	for _, name := range Properties() {
+	for _, name := range Properties(last) {
 		if layer := layers[name]; layer != nil && *layer != last.Layer {
 			from = append(from, name+" from "+*layer)
 		}
@@ -567,14 +629,15 @@ func (r *Report) Sentence() string {
 // HoldsFromLayer tells for every property the first layer from which on it holds in all layers, nil where the last does not have it.
 func (r *Report) HoldsFromLayer() map[string]*string {
 	out := map[string]*string{}
-	for _, name := range Properties() {
+	results := r.Trained()
+	for _, name := range Properties(results...) {
 		out[name] = nil
-		for i := len(r.Results) - 1; i >= 0; i-- {
-			v := r.Results[i].Verdict
+		for i := len(results) - 1; i >= 0; i-- {
+			v := results[i].Verdict
 			if v == nil || v.Levels.Level(name).Verdict != Holds {
 				break
 			}
-			out[name] = &r.Results[i].Layer
+			out[name] = &results[i].Layer
 		}
 	}
 	return out
@@ -583,11 +646,20 @@ func (r *Report) HoldsFromLayer() map[string]*string {
 // HoldsSince tells for every property the first of several reports since which it holds in the last layer, -1 where it does not hold in the end.
 func HoldsSince(reports []*Report) map[string]int {
 	out := map[string]int{}
-	for _, name := range Properties() {
+	var all []*Result
+	for _, r := range reports {
+		if last := r.last(); last != nil {
+			all = append(all, last)
+		}
+	}
+	if all == nil {
+		return out
+	}
+	for _, name := range Properties(all...) {
 		out[name] = -1
 		for i := len(reports) - 1; i >= 0; i-- {
-			n := len(reports[i].Results)
-			if n == 0 || reports[i].Results[n-1].Verdict == nil || reports[i].Results[n-1].Verdict.Levels.Level(name).Verdict != Holds {
+			last := reports[i].last()
+			if last == nil || last.Verdict.Levels.Level(name).Verdict != Holds {
 				break
 			}
 			out[name] = i

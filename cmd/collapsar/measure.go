@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/collapsar/collapsar/collapse"
@@ -72,9 +71,6 @@ usage, and 99 when a result did not meet a --threshold.`,
 			if len(reports) == 0 {
 				return err
 			}
-			if replicates && slices.ContainsFunc(reports, func(r *collapse.Report) bool { return r.Results[0].Tags != nil }) {
-				return fmt.Errorf("measure: --replicates takes rows with one label each; %s has several tags a row", reports[0].Source)
-			}
 			switch {
 			case u.json:
 				var runs []collapse.Replicated
@@ -118,11 +114,14 @@ usage, and 99 when a result did not meet a --threshold.`,
 
 // metricsOf lists the metrics that the results of files can have.
 func metricsOf(reports []*collapse.Report) []collapse.Metric {
-	var all []*collapse.Result
+	return collapse.MetricsOf(everyResult(reports)...)
+}
+
+func everyResult(reports []*collapse.Report) (all []*collapse.Result) {
 	for _, r := range reports {
 		all = append(all, r.Results...)
 	}
-	return collapse.MetricsOf(all...)
+	return all
 }
 
 // resultName is how a result is called beside the others of its file: by its layer, and by its rows if they are not those trained on.

@@ -211,7 +211,7 @@ func writeCSV(p *page, metrics []collapse.Metric, reports []*collapse.Report) {
 	withVerdict := judged(reports)
 	if withVerdict {
 		head = append(head, "verdict")
-		for _, name := range collapse.Properties() {
+		for _, name := range collapse.Properties(everyResult(reports)...) {
 			head = append(head, levelPrefix+name, levelPrefix+name+".low", levelPrefix+name+".high")
 		}
 	}

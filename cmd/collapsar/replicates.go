@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/collapsar/collapsar/collapse"
 )
@@ -11,8 +12,12 @@ func writeReplicates(p *page, metrics []collapse.Metric, reports []*collapse.Rep
 	p.wrapped(bold, 2, clean(fmt.Sprintf("%s, %s to %s", plural(len(reports), "run"), reports[0].Source, reports[len(reports)-1].Source)))
 	for _, layer := range collapse.Replicates(reports, confidence) {
 		p.WriteByte('\n')
-		if layer.Layer != "features" {
-			p.wrapped(cyan, 2, clean(layer.Layer)+": "+plural(layer.Runs, "run"))
+		name := strings.TrimPrefix(layer.Layer, "features")
+		if layer.Split != "" {
+			name = strings.TrimSpace(name + " " + layer.Split + " rows")
+		}
+		if name != "" {
+			p.wrapped(cyan, 2, clean(name)+": "+plural(layer.Runs, "run"))
 		}
 		over := fmt.Sprintf("%g %% over runs", 100*confidence)
 		if layer.Levels != nil {
@@ -30,7 +35,10 @@ func writeReplicates(p *page, metrics []collapse.Metric, reports []*collapse.Rep
 			t := &table{indent: 2, columns: []alignment{left, right, right, right, right, left}}
 			t.head(cell{}, cell{"mean", bold}, cell{"sd", bold}, cell{over, bold}, cell{"within a run", bold}, cell{})
 			for _, name := range collapse.Properties() {
-				o := layer.Levels[name]
+				o, ok := layer.Levels[name]
+				if !ok {
+					continue
+				}
 				remark := cell{"no value", dim}
 				if o.Holds != nil {
 					remark = cell{fmt.Sprintf("holds in %d of %s", *o.Holds, plural(layer.Runs, "run")), plain}

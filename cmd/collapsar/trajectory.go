@@ -14,7 +14,7 @@ import (
 // headline are the metrics that a trajectory is told by; those that fit a terminal are taken in this order, and stand in that
 // of the registry.
 var headline = []string{
-	"level.variability", "level.simplex", "level.duality", "level.centre", "nc1", "nc2_max_angle", "nc3_distance", "nc4_disagreement", "classifier_error", "nc2_equinorm", "nc1_quotient",
+	"level.variability", "level.simplex", "level.duality", "level.centre", "level.tagwise", "nc1", "nc2_max_angle", "nc3_distance", "nc4_disagreement", "classifier_error", "nc2_equinorm", "nc1_quotient",
 	"ncc_error", "cdnv_mean", "nc2_etf",
 }
 

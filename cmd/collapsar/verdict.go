@@ -63,8 +63,14 @@ func writeVerdict(p *page, report *collapse.Report) {
 	p.WriteByte('\n')
 	p.wrapped(bold, 0, clean(sentence))
 	p.WriteByte('\n')
-	if len(report.Results) == 1 {
-		levelTable(report.Results[0].Verdict).write(p)
+	if len(report.Trained()) == 1 {
+		levelTable(report.Results[0]).write(p)
+		for _, r := range report.Results[1:] { // test rows
+			p.WriteByte('\n')
+			p.wrapped(bold, 0, clean("Rows of the "+r.Split+" set: "+r.Verdict.Sentence))
+			p.WriteByte('\n')
+			levelTable(r).write(p)
+		}
 		return
 	}
 	results := report.Results
@@ -89,7 +95,11 @@ func markCell(m collapse.Mark) cell {
 }
 
 // levelTable has a line for every property of a layer.
-func levelTable(v *collapse.Verdict) *table {
+func levelTable(r *collapse.Result) *table {
+	v, each := r.Verdict, "a class"
+	if r.Tags != nil {
+		each = "a tag set"
+	}
 	t := &table{indent: 2, columns: []alignment{left, right, right, right, left, left}}
 	t.head(cell{}, cell{"level", bold}, cell{fmt.Sprintf("%g %% interval", 100*v.Confidence), bold}, cell{"chance", bold}, cell{}, cell{})
 	share := func(x *float64) cell {
@@ -98,7 +108,7 @@ func levelTable(v *collapse.Verdict) *table {
 		}
 		return text(collapse.Percent(*x))
 	}
-	for _, name := range collapse.Properties() {
+	for _, name := range collapse.Properties(r) {
 		l := v.Levels.Level(name)
 		if l.Verdict == collapse.Absent {
 			t.add(text(name), cell{none, dim}, cell{none, dim}, cell{none, dim}, cell{"absent", dim}, cell{"there is no classifier", dim})
@@ -112,7 +122,7 @@ func levelTable(v *collapse.Verdict) *table {
 		level.style = bold
 		why := l.Reason
 		if l.Needed != nil {
-			why += fmt.Sprintf(" (%s a class)", plural(*l.Needed, "sample"))
+			why += fmt.Sprintf(" (%s %s)", plural(*l.Needed, "sample"), each)
 		}
 		t.add(text(name), level, between, share(l.Null), markCell(l.Verdict), cell{clean(why), dim})
 	}
@@ -125,10 +135,10 @@ func layerLevels(results []*collapse.Result) *table {
 	head := []cell{{}}
 	for _, r := range results {
 		t.columns = append(t.columns, right, left)
-		head = append(head, cell{}, cell{clean(r.Layer), bold})
+		head = append(head, cell{}, cell{clean(resultName(r)), bold})
 	}
 	t.head(head...)
-	for _, name := range collapse.Properties() {
+	for _, name := range collapse.Properties(results...) {
 		line := []cell{text(name)}
 		for _, r := range results {
 			l := r.Verdict.Levels.Level(name)
@@ -160,7 +170,7 @@ func writeSince(p *page, w way, reports []*collapse.Report) {
 	since := collapse.HoldsSince(reports)
 	var parts []string
 	for _, name := range collapse.Properties() {
-		if i := since[name]; i >= 0 {
+		if i, judged := since[name]; judged && i >= 0 {
 			parts = append(parts, name+" since "+w.name(i))
 		}
 	}
