@@ -120,13 +120,14 @@ func (b *builder[T]) enter(t Tensor[T]) error {
 }
 
 // sequence compiles layers one after another. A norm takes in the ReLU that follows it, and so does the
-// sum at the end of a residual block.
+// sum at the end of a residual block; a max-pooling goes before the ReLU in front of it.
 func (b *builder[T]) sequence(layers []Layer, in *value[T]) (out *value[T], err error) {
 	for i := 0; i < len(layers); i++ {
-		relu := false
+		var next Layer
 		if i+1 < len(layers) {
-			_, relu = layers[i+1].(ReLU)
+			next = layers[i+1]
 		}
+		_, relu := next.(ReLU)
 		fused := false
 		switch l := layers[i].(type) {
 		case Mark:
@@ -139,7 +140,16 @@ func (b *builder[T]) sequence(layers []Layer, in *value[T]) (out *value[T], err 
 			in, err = compileCosineHead(b, l, in)
 		case UnitLength:
 			in, err = compileUnitLength(b, in)
-		case ReLU, LeakyReLU, ELU, GELU, SiLU, Sigmoid, Tanh:
+		case ReLU:
+			// The largest positive part is the positive part of the largest, and there are fewer of those.
+			if pool, ok := next.(MaxPool); ok {
+				if in, err = compilePool(b, pool.Kernel, pool.Stride, pool.Pad, true, in); err != nil {
+					return nil, err
+				}
+				i++
+			}
+			in, err = compileActivation(b, l, in)
+		case LeakyReLU, ELU, GELU, SiLU, Sigmoid, Tanh:
 			in, err = compileActivation(b, l, in)
 		case Conv:
 			in, err = compileConv(b, l, in)
