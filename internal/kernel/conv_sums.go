@@ -133,7 +133,7 @@ func newConvForward[T float](c Conv, rows int) *convSums[T] {
 	s.classify(forwardStops(c.OutH(), c.Height, c.KernelH, c.Stride, c.Pad),
 		forwardStops(c.OutW(), c.Width, c.KernelW, c.Stride, c.Pad),
 		func(phaseH, phaseW int) (first, width int) { return 0, c.KernelW }, rows)
-	s.make(c.Groups)
+	s.prepare(c.Groups)
 	return s
 }
 
@@ -157,7 +157,7 @@ func newConvData[T float](c Conv, rows int) *convSums[T] {
 		func(phaseH, phaseW int) (int, int) {
 			return first[phaseH*c.Stride+phaseW], phaseTaps(phaseW, c.KernelW, c.Stride)
 		}, rows)
-	s.make(c.Groups)
+	s.prepare(c.Groups)
 	return s
 }
 
@@ -165,7 +165,7 @@ func newConvData[T float](c Conv, rows int) *convSums[T] {
 // elements in the operand: all panels pass over it while it is in the second-level cache.
 const (
 	blockPixels   = 1024
-	blockElements = 1 << 17
+	blockElements = 1 << 16
 )
 
 // classify sorts the pixels and writes the tables. phase tells where the taps of a phase begin among the
@@ -199,8 +199,8 @@ func (s *convSums[T]) classify(height, width []convStop, phase func(h, w int) (f
 	}
 }
 
-// make prepares panels and loop bodies.
-func (s *convSums[T]) make(groups int) {
+// prepare makes panels and loop bodies.
+func (s *convSums[T]) prepare(groups int) {
 	s.panels, s.width = convPanels(groups, s.out, convWidths[T]())
 	s.pack = func(_, i int) { s.packPanel(s.panels[i]) }
 	s.tiles = func(_, i int) {
