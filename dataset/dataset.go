@@ -57,6 +57,18 @@ type Split struct {
 	Tags   []uint8   // Rows x K of 0 and 1, for rows with several tags
 }
 
+// The streams of randomness that a seed has here, apart from those of other packages.
+const (
+	streamOrder    = 0x64617461<<8 + iota // of the rows of an epoch, then its number
+	streamSample                          // the parts of classes in an epoch
+	streamAugment                         // moves and mirrors in an epoch
+	streamBalanced                        // rows of a balanced subset, then the class
+	streamLabels                          // random labels
+	streamBlur                            // GeoMNIST, then the class
+	streamShuffle
+	streamNoise // and the image
+)
+
 // Check tells whether lengths and labels agree; sets from Open do.
 func (s *Set) Check() error {
 	k, size := len(s.Classes), s.Shape.Size()

@@ -130,13 +130,6 @@ func triangle(r, q, c, u, rr float64) bool {
 	return left || right
 }
 
-// The streams of randomness of GeoMNIST, before the class.
-const (
-	streamBlur = iota
-	streamShuffle
-	streamNoise
-)
-
 // Make makes the images. The training rows are sorted by class.
 func (g GeoMNIST) Make() (*Set, error) {
 	if err := g.check(); err != nil {

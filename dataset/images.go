@@ -376,25 +376,27 @@ func grey(dst []uint8, m image.Image) {
 // colour writes R, G, B; transparency is left out, as if every pixel were opaque.
 func colour(dst []uint8, m image.Image) {
 	b := m.Bounds()
-	at := 0
 	for y := b.Min.Y; y < b.Max.Y; y++ {
-		for x := b.Min.X; x < b.Max.X; x++ {
-			p := dst[at : at+3]
-			at += 3
-			switch m := m.(type) {
-			case *image.YCbCr:
-				c := m.COffset(x, y)
-				p[0], p[1], p[2] = color.YCbCrToRGB(m.Y[m.YOffset(x, y)], m.Cb[c], m.Cr[c])
-			case *image.NRGBA:
-				copy(p, m.Pix[m.PixOffset(x, y):])
-			case *image.Gray:
-				v := m.Pix[m.PixOffset(x, y)]
-				p[0], p[1], p[2] = v, v, v
-			case *image.RGBA: // PNG without transparency
-				copy(p, m.Pix[m.PixOffset(x, y):])
-			default:
-				c := color.NRGBAModel.Convert(m.At(x, y)).(color.NRGBA)
-				p[0], p[1], p[2] = c.R, c.G, c.B
+		row := dst[(y-b.Min.Y)*3*b.Dx():][:3*b.Dx()]
+		switch m := m.(type) { // the common types, and all others
+		case *image.YCbCr:
+			luma := m.Y[m.YOffset(b.Min.X, y):]
+			for x := range b.Dx() {
+				c := m.COffset(b.Min.X+x, y)
+				row[3*x], row[3*x+1], row[3*x+2] = color.YCbCrToRGB(luma[x], m.Cb[c], m.Cr[c])
+			}
+		case *image.NRGBA:
+			for x := range b.Dx() {
+				copy(row[3*x:3*x+3], m.Pix[m.PixOffset(b.Min.X+x, y):])
+			}
+		case *image.RGBA: // of a PNG without transparency; others are made NRGBA by its decoder
+			for x := range b.Dx() {
+				copy(row[3*x:3*x+3], m.Pix[m.PixOffset(b.Min.X+x, y):])
+			}
+		default:
+			for x := range b.Dx() {
+				c := color.NRGBAModel.Convert(m.At(b.Min.X+x, y)).(color.NRGBA)
+				row[3*x], row[3*x+1], row[3*x+2] = c.R, c.G, c.B
 			}
 		}
 	}

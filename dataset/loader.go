@@ -147,13 +147,6 @@ func (l *Loader[T]) Batches() int {
 // Rows is the number of rows of an epoch, before the last batch is dropped.
 func (l *Loader[T]) Rows() int { return l.rows }
 
-// The streams of randomness that a seed has here.
-const (
-	streamOrder = iota
-	streamSample
-	streamAugment
-)
-
 // Order is the rows of an epoch in the order in which they come, valid until the next call of Order or Fill.
 func (l *Loader[T]) Order(epoch int) []int32 {
 	if epoch == l.epoch {

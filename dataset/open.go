@@ -226,7 +226,7 @@ func openFile(path string, o Options) (*Set, error) {
 	folder, base := filepath.Split(path)
 	folder = filepath.Clean(folder)
 	switch {
-	case bytes.HasPrefix(head, []byte("PK\x03\x04")), bytes.HasPrefix(head, []byte("\x93NUMPY")):
+	case s.exact && (bytes.HasPrefix(head, []byte("PK\x03\x04")) || bytes.HasPrefix(head, []byte("\x93NUMPY"))):
 		return openArrays(path, o)
 	case bytes.HasPrefix(head, []byte("MATLAB")):
 		return openSVHN(path, o)

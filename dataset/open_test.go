@@ -165,7 +165,7 @@ func TestRealCIFAR(t *testing.T) {
 func BenchmarkOpenCIFAR(b *testing.B) {
 	root := images(b)
 	for b.Loop() {
-		set := open(b, "cifar10-jpeg", Options{Root: root})
-		b.ReportMetric(float64(set.Train.Rows+set.Test.Rows)*float64(b.N)/b.Elapsed().Seconds(), "images/s")
+		open(b, "cifar10-jpeg", Options{Root: root})
 	}
+	b.ReportMetric(30000*float64(b.N)/b.Elapsed().Seconds(), "images/s")
 }

@@ -8,12 +8,6 @@ import (
 	"github.com/collapsar/collapsar/internal/random"
 )
 
-// The streams of randomness of the functions below; those of a Loader come before.
-const (
-	streamBalanced = streamAugment + 1 + iota
-	streamLabels
-)
-
 // Keep is the set of some classes, which become classes 0, 1, ... in the order given; both splits lose the others' rows.
 func (s *Set) Keep(classes ...int) (*Set, error) {
 	to := make([]int32, len(s.Classes))
