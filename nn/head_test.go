@@ -2,6 +2,7 @@ package nn
 
 import (
 	"math"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -309,6 +310,39 @@ func TestCount(t *testing.T) {
 	}
 	if _, _, err := Count(Architecture{Name: "test", Input: Vector(3)}); err == nil || err.Error() != "nn: test: no head" {
 		t.Errorf("no head: %v", err)
+	}
+}
+
+func TestHeadWorkers(t *testing.T) {
+	for _, s := range []HeadSpec{{UnitFeatures: true}, {Name: "simplex", Bias: ufm.FreeBias}, {Name: "cosine"}} {
+		run := func(workers int) (logits, grads []float32) {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(workers))
+			const rows, classes = 128, 100
+			before, head, err := s.layers("fc", classes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			layers := append([]Layer{Dense{Name: "l", Out: 300}}, before...)
+			net, err := New[float32](Architecture{Name: "head", Input: Vector(6), Layers: layers, Head: head}, rows)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := net.Init("pytorch", 3); err != nil {
+				t.Fatal(err)
+			}
+			x := make([]float32, rows*6)
+			for i := range x {
+				x[i] = float32(i*i%17-8) / 8
+			}
+			logits = slices.Clone(net.Forward(x, rows, Train))
+			net.Backward(logits, nil)
+			return logits, net.Grads
+		}
+		za, ga := run(1)
+		zb, gb := run(2)
+		if !slices.Equal(za, zb) || !slices.Equal(ga, gb) {
+			t.Errorf("%+v: bits differ between one worker and two", s)
+		}
 	}
 }
 

@@ -59,7 +59,7 @@ type Batch[T Float] struct {
 }
 
 // Loss is a loss function with its scratch space, for one goroutine at a time; it divides its work over the pool. It allocates
-// in its first calls only (supcon and mcr2: a few closures of matrix products in all), and its bits do not depend on the
+// in its first calls only (mcr2: the closures of its factorisations in all), and its bits do not depend on the
 // number of workers.
 type Loss[T Float] struct {
 	spec LossSpec

@@ -87,7 +87,7 @@ func (s *setLoss[T]) contrast(temperature float64) func(b *Batch[T], total float
 		s.begin(b)
 		n := s.n
 		s.pairs, s.sums = grow(s.pairs, n*n), grow(s.sums, n)
-		kernel.Syrk64(false, n, s.d, s.unit, s.d, s.pairs, n)
+		kernel.Gemm64(false, true, n, n, s.d, 1, s.unit, s.d, s.unit, s.d, 0, s.pairs, n)
 		s.batch, s.total = b, total
 		if n*n < serialSize {
 			for i := range n {
