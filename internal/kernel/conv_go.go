@@ -18,30 +18,37 @@ const maxConvWidth = 32
 //		for each row, col and i < run { s += x[a] * w[j]; a++; w = w[width:] }, with the steps between
 //		y[b+j] = s
 func convTileGo[T float](width, mr, tiles int, table []int32, x, w, bias, y []T, steps convSteps) {
-	for ; len(table) > 0 && tiles > 0; tiles-- {
-		for range mr {
-			from, to := x[table[0]:], y[table[1]:]
-			table = table[2:]
-			for j := 0; j < width; j += 4 {
-				s0, s1, s2, s3 := bias[j], bias[j+1], bias[j+2], bias[j+3]
-				a, b := 0, j
-				for range steps.rows {
-					for range steps.cols {
-						for _, v := range from[a : a+steps.run] {
-							row := (*[4]T)(w[b:])
-							s0 += T(v * row[0])
-							s1 += T(v * row[1])
-							s2 += T(v * row[2])
-							s3 += T(v * row[3])
-							b += width
-						}
-						a += steps.run + steps.xcol
+	last := tiles*mr - 1
+	for p := 0; p <= last; p += 2 { // two pixels at a time
+		q := min(p+1, last)
+		first, second := x[table[2*p]:], x[table[2*q]:]
+		for j := 0; j < width; j += 4 {
+			s00, s01, s02, s03 := bias[j], bias[j+1], bias[j+2], bias[j+3]
+			s10, s11, s12, s13 := s00, s01, s02, s03
+			a, b := 0, j
+			for range steps.rows {
+				for range steps.cols {
+					other := second[a : a+steps.run]
+					for i, x0 := range first[a : a+steps.run] {
+						x1 := other[i]
+						row := (*[4]T)(w[b:])
+						s00 += T(x0 * row[0])
+						s01 += T(x0 * row[1])
+						s02 += T(x0 * row[2])
+						s03 += T(x0 * row[3])
+						s10 += T(x1 * row[0])
+						s11 += T(x1 * row[1])
+						s12 += T(x1 * row[2])
+						s13 += T(x1 * row[3])
+						b += width
 					}
-					a += steps.xrow
-					b += steps.wrow
+					a += steps.run + steps.xcol
 				}
-				*(*[4]T)(to[j:]) = [4]T{s0, s1, s2, s3}
+				a += steps.xrow
+				b += steps.wrow
 			}
+			*(*[4]T)(y[int(table[2*p+1])+j:]) = [4]T{s00, s01, s02, s03}
+			*(*[4]T)(y[int(table[2*q+1])+j:]) = [4]T{s10, s11, s12, s13}
 		}
 	}
 }
@@ -51,24 +58,37 @@ func convTileGo[T float](width, mr, tiles int, table []int32, x, w, bias, y []T,
 //	for i < rows, j < width
 //		dw[i*ldw+j] += sum over the pairs (a, b) of the table { x[a+delta[i]] * dy[b/8*width+j] }
 func convWeightsGo[T float](width int, table []int32, x []T, delta []int32, dy, dw []T, ldw, rows int) {
-	for i := range rows {
-		from, to := x[delta[i]:], dw[i*ldw:]
+	for i := 0; i < rows; i += 2 { // two rows at a time
+		next := min(i+1, rows-1)
+		first, second := x[delta[i]:], x[delta[next]:]
 		for j := 0; j < width; j += 4 {
-			var s0, s1, s2, s3 T
-			for t := 0; t+1 < len(table); t += 2 {
-				v := from[table[t]]
-				row := (*[4]T)(dy[int(table[t+1])/8*width+j:])
-				s0 += T(v * row[0])
-				s1 += T(v * row[1])
-				s2 += T(v * row[2])
-				s3 += T(v * row[3])
+			var s00, s01, s02, s03, s10, s11, s12, s13 T
+			for t := table; len(t) >= 2; t = t[2:] {
+				x0, x1 := first[t[0]], second[t[0]]
+				row := (*[4]T)(dy[int(t[1])/8*width+j:])
+				s00 += T(x0 * row[0])
+				s01 += T(x0 * row[1])
+				s02 += T(x0 * row[2])
+				s03 += T(x0 * row[3])
+				s10 += T(x1 * row[0])
+				s11 += T(x1 * row[1])
+				s12 += T(x1 * row[2])
+				s13 += T(x1 * row[3])
 			}
-			to[j] += s0
-			to[j+1] += s1
-			to[j+2] += s2
-			to[j+3] += s3
+			addFour(dw[i*ldw+j:], s00, s01, s02, s03)
+			if next > i {
+				addFour(dw[next*ldw+j:], s10, s11, s12, s13)
+			}
 		}
 	}
+}
+
+func addFour[T float](dst []T, s0, s1, s2, s3 T) {
+	to := (*[4]T)(dst)
+	to[0] += s0
+	to[1] += s1
+	to[2] += s2
+	to[3] += s3
 }
 
 // convPackGo copies, for p < panels and i < rows, cols elements from src[i*lds+p*width] to
