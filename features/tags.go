@@ -179,15 +179,9 @@ func (f *found) readTagLists(labels []int64, o Options) (*Tags, error) {
 		return nil, array.Errorf(Empty, name, "no row has a tag")
 	}
 	t := &tagger{count: len(words), sets: sets}
-	to, numbers := tagNumbers(words)
-	var names []string
-	if numbers {
+	to, names := NumberTags(words)
+	if names == nil {
 		t.count = slices.Max(to) + 1
-	} else {
-		names = slices.Sorted(slices.Values(words))
-		for id, w := range words {
-			to[id], _ = slices.BinarySearch(names, w)
-		}
 	}
 	for _, s := range sets {
 		for i, id := range s {
@@ -200,18 +194,25 @@ func (f *found) readTagLists(labels []int64, o Options) (*Tags, error) {
 	return tags, nil
 }
 
-// tagNumbers takes words for numbers, if all of them are.
-func tagNumbers(words []string) (to []int, ok bool) {
+// NumberTags is the tags that different words stand for: the numbers that they are, if all are whole numbers from 0 on, and names is
+// nil; else their places among the sorted words, which are then the names.
+func NumberTags(words []string) (tags []int, names []string) {
 	const most = 1 << 20
-	to = make([]int, len(words))
+	tags = make([]int, len(words))
 	for i, w := range words {
 		n, err := strconv.Atoi(w)
 		if err != nil || n < 0 || n >= most || strconv.Itoa(n) != w {
-			return to, false
+			names = slices.Sorted(slices.Values(words))
+			break
 		}
-		to[i] = n
+		tags[i] = n
 	}
-	return to, true
+	if names != nil {
+		for i, w := range words {
+			tags[i], _ = slices.BinarySearch(names, w)
+		}
+	}
+	return tags, names
 }
 
 // shareNames numbers tags that are words alike in all splits.

@@ -595,7 +595,7 @@ func (t *TagSetOptimum) words(names []string) []string {
 	}
 	w, s := t.Sets[0], t.Sets[0]
 	for _, x := range t.Sets {
-		if !math.IsNaN(x.Least) {
+		if x.Least > s.Least+1e-6*s.Least {
 			s = x
 		}
 	}

@@ -38,6 +38,8 @@ or a file: JSON or YAML, {"problem": NAME, "params": {...}}.`,
   collapsar solve ce_decay_imbalanced --counts 5x500,5x50 --dim 20 --lambda-w 1e-3 --lambda-h 1e-3
   collapsar solve model --loss focal --gamma 2 --counts 30,20,10 --dim 8 --lambda-w 1e-3 --lambda-h 1e-3
   collapsar solve ce_decay --classes 4 --per-class 10 --dim 8 --lambda-w 1e-3 --lambda-h 1e-3 --path run
+  collapsar solve pal --classes 10 --samples 1:150,2:30 --dim 32 --lambda-w 2e-2 --lambda-h 7e-6
+  collapsar solve pal --tagset-counts train.csv --dim 64 --lambda-w 5e-4 --lambda-h 1e-5 --bias free
   collapsar solve --spec problem.yaml --json`,
 		Args: cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

@@ -17,8 +17,9 @@ import (
 
 // solveFlags are the parameters of a problem that are no flag of solveFlagList by themselves.
 type solveFlags struct {
-	depth int
-	other []string
+	depth   int
+	tagsets string
+	other   []string
 }
 
 // solveFlag ties a flag to a parameter.
@@ -53,7 +54,7 @@ var solveFlagList = []solveFlag{
 	{"minority", "K_B", readWhole, "`number` of small classes"},
 	{"ratio", "ratios", readRatios, "large count to small: a `list`, or lo..hi:points in log steps"},
 	{"between", "between", readReals, "two `ratios`, between which the threshold is looked for"},
-	{"labels-per-sample", "samples_per_set", readSets, "`list` of how many samples each set of so many labels has, as in 1:3,2:1"},
+	{"samples", "samples_per_set", readSets, "`list` of how many samples each set of so many labels has, as in 1:150,2:30"},
 	{"classifier", "classifier", readWord, "fixed classifier, a `name`: simplex, orthoplex, cube or identity"},
 	{"beta", "beta", readReal, "decay behind batch normalisation, a `number`"},
 	{"neurons", "neurons", readWhole, "`number` of neurons"},
@@ -69,6 +70,7 @@ func (s *solveFlags) add(cmd *cobra.Command) {
 		f.String(flag.flag, "", flag.help)
 	}
 	f.Bool("nonnegative", false, "features are at least 0")
+	f.StringVar(&s.tagsets, "tagset-counts", "", "`file` of tag sets and their counts, CSV or JSON, or one whose labels are counted")
 	f.IntVar(&s.depth, "depth", 0, "`number` of factors, classifier and features included: widths of --dim, decays of --lambda-w and --lambda-h")
 	f.StringArrayVar(&s.other, "param", nil, "any other parameter, as `NAME=JSON`")
 	complete(cmd, "bias", "none", "free", "decayed")
@@ -92,7 +94,7 @@ func wanted(q ufm.Question) (names []string, defaults map[string]string) {
 // spec is the problem that the command line asks for; its name is empty where it asks for none.
 func (s *solveFlags) spec(cmd *cobra.Command, args []string, file string) (spec ufm.Spec, err error) {
 	var set []string
-	for _, flag := range append(slices.Clone(solveFlagList), solveFlag{flag: "nonnegative"}, solveFlag{flag: "depth"}, solveFlag{flag: "param"}) {
+	for _, flag := range append(slices.Clone(solveFlagList), solveFlag{flag: "nonnegative"}, solveFlag{flag: "depth"}, solveFlag{flag: "tagset-counts"}, solveFlag{flag: "param"}) {
 		if cmd.Flags().Changed(flag.flag) {
 			set = append(set, flag.flag)
 		}
@@ -162,6 +164,14 @@ func (s *solveFlags) spec(cmd *cobra.Command, args []string, file string) (spec 
 		case defaults["constraint"] == "nonneg":
 		default:
 			return spec, usagef("--nonnegative: not with %s; %s", q.Name, "mse_nonneg_features, ce_nonneg_features and model take it")
+		}
+	}
+	if s.tagsets != "" {
+		if !takes("tag_sets") {
+			return spec, usagef("--tagset-counts: not with %s; pal and pal_mean take it", q.Name)
+		}
+		if err := tagSetCounts(s.tagsets, spec.Params); err != nil {
+			return spec, err
 		}
 	}
 	if err := s.fill(q, spec.Params, takes); err != nil {

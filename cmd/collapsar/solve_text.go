@@ -52,9 +52,15 @@ func solveText(p *page, r *ufm.Report) {
 	if rows == nil {
 		rows, _ = r.Solved.Get("rows")
 	}
-	if list, ok := rows.([]ufm.Fields); ok && len(list) > 0 {
-		rowsText(p, list)
-		p.WriteByte('\n')
+	tags, _ := r.ClosedForm.Get("tags")
+	if tags == nil {
+		tags, _ = r.Solved.Get("tags")
+	}
+	for _, rows := range []any{rows, tags} {
+		if list, ok := rows.([]ufm.Fields); ok && len(list) > 0 {
+			rowsText(p, list)
+			p.WriteByte('\n')
+		}
 	}
 	sideBySide(p, r)
 	searchText(p, r)
@@ -62,7 +68,7 @@ func solveText(p *page, r *ufm.Report) {
 }
 
 // about are fields that say something about a number rather than being one of the answer.
-var about = []string{"theorem", "proved", "status", "method", "iterations", "gradient_norm", "seeds", "seeds_at_best", "seed_best", "class_means", "value_worst_seed", "rows"}
+var about = []string{"theorem", "proved", "status", "method", "iterations", "gradient_norm", "seeds", "seeds_at_best", "seed_best", "class_means", "value_worst_seed", "rows", "tags", "cosines"}
 
 // sideBySide prints what the formula gives beside what the search finds, and then what only one of them has.
 func sideBySide(p *page, r *ufm.Report) {
@@ -225,9 +231,13 @@ func rowsText(p *page, rows []ufm.Fields) {
 	}
 	t.head(top...)
 	t.head(bottom...)
-	every := (len(rows) + most - 1) / most
+	_, runs := rows[0][0].Value.(float64)
+	every := 1
+	if runs {
+		every = (len(rows) + most - 1) / most
+	}
 	for i, row := range rows {
-		if i%every != 0 && i != len(rows)-1 {
+		if i%every != 0 && i != len(rows)-1 || i/every >= most && !runs {
 			continue
 		}
 		var cells []cell
@@ -241,8 +251,11 @@ func rowsText(p *page, rows []ufm.Fields) {
 	if len(hidden) > 0 {
 		p.wrapped(dim, 2, "not shown for want of width: "+strings.Join(names[len(names)-len(hidden):], ", "))
 	}
+	if !runs && len(rows) > most {
+		p.wrapped(dim, 2, fmt.Sprintf("the first %d of %d; --json has all", most, len(rows)))
+	}
 	// lines say something along a number that runs, not from word to word or count to count
-	if _, runs := rows[0][0].Value.(float64); !runs || len(rows) < 3 {
+	if !runs || len(rows) < 3 {
 		return
 	}
 	p.WriteByte('\n')

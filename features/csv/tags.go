@@ -47,7 +47,7 @@ func (f *file) TagLists(name string, visit func(row int, words []string) error) 
 		if err != nil {
 			return named(err, name)
 		}
-		if words, err = f.words(words[:0], cells[column]); err != nil {
+		if words, err = Words(words[:0], cells[column], f.tagSep); err != nil {
 			return array.Errorf(array.Malformed, name, "line %d: %.60q: %v", s.line, cells[column], err)
 		}
 		if err := visit(row, words); err != nil {
@@ -56,8 +56,9 @@ func (f *file) TagLists(name string, visit func(row int, words []string) error) 
 	}
 }
 
-// words takes a cell apart: a JSON list of words or numbers, or words with separators between.
-func (f *file) words(words []string, cell []byte) ([]string, error) {
+// Words appends the tags of a cell: of a JSON list of words or numbers, or of words with the separator between them; "" stands
+// for ; and |.
+func Words(words []string, cell []byte, separator string) ([]string, error) {
 	cell = bytes.TrimSpace(cell)
 	if bytes.HasPrefix(cell, []byte("[")) {
 		d := json.NewDecoder(bytes.NewReader(cell))
@@ -82,8 +83,8 @@ func (f *file) words(words []string, cell []byte) ([]string, error) {
 		return words, nil
 	}
 	text := string(cell)
-	if f.tagSep != "" {
-		for part := range strings.SplitSeq(text, f.tagSep) {
+	if separator != "" {
+		for part := range strings.SplitSeq(text, separator) {
 			words = appendWord(words, part)
 		}
 		return words, nil
