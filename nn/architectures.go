@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/collapsar/collapsar/internal/suggest"
 )
@@ -14,7 +15,7 @@ type ArchitectureOptions struct {
 	Classes    int    // outputs of the head; always needed
 	Width      int    // of the hidden layers of an MLP (512); channels of the first stage of a VGG or ResNet (64), of a CNN (32)
 	Depth      int    // hidden layers of an MLP (2)
-	Norm       string // "batch" or "none"; the networks say which is the default
+	Norm       string // "batch", "group" (of 16 channels, Wu and He 2018; of all where 16 does not divide them) or "none"
 	FeatureDim int    // what the head sees: outputs of the last hidden layer, convolution or block, which alone changes
 	Head       HeadSpec
 }
@@ -72,8 +73,8 @@ func Build(name string, o ArchitectureOptions) (Architecture, error) {
 	if o.Norm == "" {
 		o.Norm = b.norm
 	}
-	if norms := []string{"batch", "none"}; !slices.Contains(norms, o.Norm) {
-		return Architecture{}, fmt.Errorf("nn: %s: no normalisation %q, there are batch and none%s", name, o.Norm, suggest.Hint(o.Norm, norms))
+	if norms := []string{"batch", "group", "none"}; !slices.Contains(norms, o.Norm) {
+		return Architecture{}, fmt.Errorf("nn: %s: no normalisation %q, there are %s%s", name, o.Norm, strings.Join(norms, ", "), suggest.Hint(o.Norm, norms))
 	}
 	before, head, err := o.Head.layers(b.head, o.Classes)
 	if err != nil {
@@ -91,7 +92,7 @@ func mlp(o ArchitectureOptions) []Layer {
 		}
 		name := fmt.Sprintf("l%d", i)
 		layers = append(layers, Dense{Name: name, Out: width, Bias: o.Norm == "none"})
-		layers = append(layers, o.norm(fmt.Sprintf("b%d", i))...)
+		layers = append(layers, o.norm(fmt.Sprintf("b%d", i), width)...)
 		layers = append(layers, ReLU{})
 		if i < depth {
 			layers = append(layers, Mark{name})
@@ -192,14 +193,21 @@ func resnet(body block, expansion int, blocks ...int) func(ArchitectureOptions) 
 func (o ArchitectureOptions) conv(name, norm string, c Conv) []Layer {
 	c.Name = name
 	c.Bias = c.Bias || o.Norm == "none"
-	return append([]Layer{c}, o.norm(norm)...)
+	return append([]Layer{c}, o.norm(norm, c.Out)...)
 }
 
-func (o ArchitectureOptions) norm(name string) []Layer {
-	if o.Norm == "none" {
-		return nil
+func (o ArchitectureOptions) norm(name string, channels int) []Layer {
+	switch o.Norm {
+	case "batch":
+		return []Layer{BatchNorm{Name: name}}
+	case "group":
+		groups := 1
+		if channels%16 == 0 {
+			groups = channels / 16
+		}
+		return []Layer{GroupNorm{Name: name, Groups: groups}}
 	}
-	return []Layer{BatchNorm{Name: name}}
+	return nil
 }
 
 // or is v, or the default if v is 0.

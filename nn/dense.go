@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/collapsar/collapsar/internal/kernel"
 )
@@ -26,8 +27,11 @@ func compileDense[T Float](b *builder[T], l Dense, in *value[T]) (*value[T], err
 	if in.shape != Vector(d) {
 		return nil, fmt.Errorf("%s takes a vector, not an image %v: flatten or pool before it", l.Name, in.shape)
 	}
-	if l.Out < 1 {
+	if l.Out < 1 || l.Out > math.MaxInt32 {
 		return nil, fmt.Errorf("%s has %d outputs", l.Name, l.Out)
+	}
+	if l.Out > math.MaxInt32/d {
+		return nil, fmt.Errorf("%s has %d x %d weights, too many", l.Name, l.Out, d)
 	}
 	o := &dense[T]{in: in, out: b.value(Vector(l.Out))}
 	weight := Tensor[T]{Name: l.Name + ".weight", Shape: []int{l.Out, d}, fanIn: d, order: channelsFirst(l.Out, in.image)}

@@ -45,7 +45,7 @@ func TestArchitectures(t *testing.T) {
 		"vgg13":    {Input: Shape{32, 32, 1}, Width: 1, Norm: "none"},
 		"vgg16":    {Input: Shape{32, 32, 1}, Width: 1},
 		"resnet18": {Input: Shape{9, 8, 3}, Width: 2, FeatureDim: 3},
-		"resnet34": {Input: Shape{12, 12, 1}, Width: 2},
+		"resnet34": {Input: Shape{12, 12, 1}, Width: 2, Norm: "group"},
 		"resnet50": {Input: Shape{12, 12, 1}, Width: 2, FeatureDim: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
