@@ -41,8 +41,7 @@ func (SiLU) kind() string      { return "SiLU" }
 func (Sigmoid) kind() string   { return "sigmoid" }
 func (Tanh) kind() string      { return "tanh" }
 
-// A curve is what an activation does to a block of numbers. y and x may be the same slice, and so may dx and dy, unless
-// the curve keeps its input.
+// A curve is what an activation does to a block of numbers. y and x may be the same slice, and so may dx and dy.
 type curve[T Float] struct {
 	forward  func(y, x []T)
 	backward func(dx, dy, kept []T) // kept is y, or x if the curve keeps its input
@@ -64,13 +63,13 @@ func curveOf[T Float](l Layer) (curve[T], error) {
 		}
 		return elu(T(orReal(l.Alpha, 1))), nil
 	case GELU:
-		return curve[T]{gelu[T], geluBackward[T], true}, nil
+		return curve[T]{kernel.GELU[T], kernel.GELUBackward[T], true}, nil
 	case SiLU:
-		return curve[T]{silu[T], siluBackward[T], true}, nil
+		return curve[T]{kernel.SiLU[T], kernel.SiLUBackward[T], true}, nil
 	case Sigmoid:
-		return curve[T]{forward: sigmoid[T], backward: sigmoidBackward[T]}, nil
+		return curve[T]{forward: kernel.Sigmoid[T], backward: sigmoidBackward[T]}, nil
 	case Tanh:
-		return curve[T]{forward: tanh[T], backward: tanhBackward[T]}, nil
+		return curve[T]{forward: kernel.Tanh[T], backward: tanhBackward[T]}, nil
 	}
 	return curve[T]{}, fmt.Errorf("a %s is no activation", l.kind())
 }
@@ -98,7 +97,7 @@ func compileActivation[T Float](b *builder[T], l Layer, in *value[T]) (*value[T]
 	}
 	o := &activation[T]{curve: c, in: in, out: b.like(in)}
 	o.forth, o.back = o.forwardBlock, o.backwardBlock
-	b.add(o, traits{keepsIn: c.keepsIn, keepsOut: !c.keepsIn, inPlace: !c.keepsIn, gradOver: !c.keepsIn}, in, o.out)
+	b.add(o, traits{keepsIn: c.keepsIn, keepsOut: !c.keepsIn, inPlace: !c.keepsIn, gradOver: true}, in, o.out)
 	return o.out, nil
 }
 
@@ -172,74 +171,14 @@ func elu[T Float](alpha T) curve[T] {
 	}
 }
 
-func sigmoid[T Float](y, x []T) {
-	kernel.Scale(y, -1, x)
-	kernel.Exp(y, y, 0)
-	for i, v := range y {
-		y[i] = 1 / (1 + v)
-	}
-}
-
 func sigmoidBackward[T Float](dx, dy, y []T) {
 	for i, v := range y {
 		dx[i] = dy[i] * v * (1 - v)
 	}
 }
 
-func silu[T Float](y, x []T) {
-	sigmoid(y, x)
-	for i, v := range x {
-		y[i] *= v
-	}
-}
-
-func siluBackward[T Float](dx, dy, x []T) {
-	sigmoid(dx, x)
-	for i, s := range dx {
-		dx[i] = dy[i] * s * (1 + x[i]*(1-s))
-	}
-}
-
-// tanh takes the Taylor series of small numbers, where a quotient of exponentials would lose digits.
-func tanh[T Float](y, x []T) {
-	var small T = 0.1
-	if _, ok := any(small).(float32); ok {
-		small = 0.4
-	}
-	var room [256]T
-	for len(x) > 0 {
-		e := room[:min(len(room), len(x))]
-		kernel.Scale(e, 2, x[:len(e)])
-		kernel.Exp(e, e, 0)
-		for i, e := range e {
-			v := x[i]
-			if -small < v && v < small {
-				s := v * v
-				y[i] = v * (1 + s*(-1./3+s*(2./15+s*(-17./315+s*(62./2835+s*(-1382./155925+s*21844./6081075))))))
-			} else {
-				y[i] = 1 - 2/(e+1)
-			}
-		}
-		y, x = y[len(e):], x[len(e):]
-	}
-}
-
 func tanhBackward[T Float](dx, dy, y []T) {
 	for i, v := range y {
 		dx[i] = dy[i] * (1 - v) * (1 + v)
-	}
-}
-
-func gelu[T Float](y, x []T) {
-	for i, v := range x {
-		y[i] = T(0.5 * float64(v) * math.Erfc(-float64(v)/math.Sqrt2))
-	}
-}
-
-func geluBackward[T Float](dx, dy, x []T) {
-	for i, v := range x {
-		v := float64(v)
-		d := 0.5*math.Erfc(-v/math.Sqrt2) + v*math.Exp(-0.5*v*v)/math.Sqrt(2*math.Pi)
-		dx[i] = T(float64(dy[i]) * d)
 	}
 }

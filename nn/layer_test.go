@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/collapsar/collapsar/internal/kernel"
 	"github.com/collapsar/collapsar/internal/random"
 )
 
@@ -310,11 +311,11 @@ func TestTanhAccuracy(t *testing.T) {
 	}
 	x = append(x, 0, math.Inf(1), math.Inf(-1))
 	y, narrow := make([]float64, len(x)), make([]float32, len(x))
-	tanh(y, x)
+	kernel.Tanh(y, x)
 	for i, v := range x {
 		narrow[i] = float32(v)
 	}
-	tanh(narrow, narrow)
+	kernel.Tanh(narrow, narrow)
 	for i, v := range x {
 		if want := math.Tanh(v); math.Abs(y[i]-want) > 4e-15*math.Abs(want) {
 			t.Errorf("tanh(%v) = %v, want %v", v, y[i], want)

@@ -36,6 +36,73 @@ func ReLUBackward[T float](dx, dy, y []T) {
 	reluBackward(dx, dy, y)
 }
 
+// Sigmoid writes the logistic function, with the error of [SumExp32]:
+//
+//	for i, v := range x { y[i] = 1 / (1 + exp(-v)) }
+func Sigmoid[T float](y, x []T) {
+	y = y[:len(x)]
+	for ; len(x) > piece; y, x = y[piece:], x[piece:] {
+		sigmoid(y[:piece], x[:piece])
+	}
+	sigmoid(y, x)
+}
+
+// SiLU writes x sigmoid(x):
+//
+//	for i, v := range x { y[i] = v / (1 + exp(-v)) }
+func SiLU[T float](y, x []T) {
+	y = y[:len(x)]
+	for ; len(x) > piece; y, x = y[piece:], x[piece:] {
+		silu(y[:piece], x[:piece])
+	}
+	silu(y, x)
+}
+
+// Tanh writes the hyperbolic tangent, of small numbers by its Taylor series:
+//
+//	for i, v := range x { y[i] = tanh(v) }
+func Tanh[T float](y, x []T) {
+	y = y[:len(x)]
+	for ; len(x) > piece; y, x = y[piece:], x[piece:] {
+		tanh(y[:piece], x[:piece])
+	}
+	tanh(y, x)
+}
+
+// GELU writes x times the normal distribution function of x; in float32 the relative error of that is about 1e-7 near 0
+// and grows as x^2, with the rounding of the exponent:
+//
+//	for i, v := range x { y[i] = v * erfc(-v/sqrt(2)) / 2 }
+func GELU[T float](y, x []T) {
+	y = y[:len(x)]
+	for ; len(x) > piece; y, x = y[piece:], x[piece:] {
+		gelu(y[:piece], x[:piece])
+	}
+	gelu(y, x)
+}
+
+// SiLUBackward writes the gradient of the operand of [SiLU]:
+//
+//	for i, v := range dy { s := sigmoid(x[i]); dx[i] = v * s * (1 + x[i]*(1-s)) }
+func SiLUBackward[T float](dx, dy, x []T) {
+	dx, x = dx[:len(dy)], x[:len(dy)]
+	for ; len(dy) > piece; dx, dy, x = dx[piece:], dy[piece:], x[piece:] {
+		siluBackward(dx[:piece], dy[:piece], x[:piece])
+	}
+	siluBackward(dx, dy, x)
+}
+
+// GELUBackward writes the gradient of the operand of [GELU]:
+//
+//	for i, v := range dy { dx[i] = v * (erfc(-x[i]/sqrt(2))/2 + x[i]*exp(-x[i]^2/2)/sqrt(2 pi)) }
+func GELUBackward[T float](dx, dy, x []T) {
+	dx, x = dx[:len(dy)], x[:len(dy)]
+	for ; len(dy) > piece; dx, dy, x = dx[piece:], dy[piece:], x[piece:] {
+		geluBackward(dx[:piece], dy[:piece], x[:piece])
+	}
+	geluBackward(dx, dy, x)
+}
+
 // Add writes a sum:
 //
 //	for i := range y { y[i] = a[i] + b[i] }

@@ -39,6 +39,72 @@ func reluBackward[T float](dx, dy, y []T) {
 	}
 }
 
+func sigmoid[T float](y, x []T) {
+	switch levelOf[T]() {
+	case levelAVX512:
+		sigmoidAVX512(data(y), data(x), len(x))
+	case levelAVX2:
+		sigmoidAVX2(data(y), data(x), len(x))
+	default:
+		sigmoidGo(y, x)
+	}
+}
+
+func silu[T float](y, x []T) {
+	switch levelOf[T]() {
+	case levelAVX512:
+		siluAVX512(data(y), data(x), len(x))
+	case levelAVX2:
+		siluAVX2(data(y), data(x), len(x))
+	default:
+		siluGo(y, x)
+	}
+}
+
+func tanh[T float](y, x []T) {
+	switch levelOf[T]() {
+	case levelAVX512:
+		tanhAVX512(data(y), data(x), len(x))
+	case levelAVX2:
+		tanhAVX2(data(y), data(x), len(x))
+	default:
+		tanhGo(y, x)
+	}
+}
+
+func gelu[T float](y, x []T) {
+	switch levelOf[T]() {
+	case levelAVX512:
+		geluAVX512(data(y), data(x), len(x))
+	case levelAVX2:
+		geluAVX2(data(y), data(x), len(x))
+	default:
+		geluGo(y, x)
+	}
+}
+
+func siluBackward[T float](dx, dy, x []T) {
+	switch levelOf[T]() {
+	case levelAVX512:
+		siluBackwardAVX512(data(dx), data(dy), data(x), len(dy))
+	case levelAVX2:
+		siluBackwardAVX2(data(dx), data(dy), data(x), len(dy))
+	default:
+		siluBackwardGo(dx, dy, x)
+	}
+}
+
+func geluBackward[T float](dx, dy, x []T) {
+	switch levelOf[T]() {
+	case levelAVX512:
+		geluBackwardAVX512(data(dx), data(dy), data(x), len(dy))
+	case levelAVX2:
+		geluBackwardAVX2(data(dx), data(dy), data(x), len(dy))
+	default:
+		geluBackwardGo(dx, dy, x)
+	}
+}
+
 func add[T float](y, a, b []T) {
 	switch levelOf[T]() {
 	case levelAVX512:

@@ -6,6 +6,12 @@ package kernel
 
 func relu[T float](y, x []T)                   { reluGo(y, x) }
 func reluBackward[T float](dx, dy, y []T)      { reluBackwardGo(dx, dy, y) }
+func sigmoid[T float](y, x []T)                { sigmoidGo(y, x) }
+func silu[T float](y, x []T)                   { siluGo(y, x) }
+func tanh[T float](y, x []T)                   { tanhGo(y, x) }
+func gelu[T float](y, x []T)                   { geluGo(y, x) }
+func siluBackward[T float](dx, dy, x []T)      { siluBackwardGo(dx, dy, x) }
+func geluBackward[T float](dx, dy, x []T)      { geluBackwardGo(dx, dy, x) }
 func add[T float](y, a, b []T)                 { addGo(y, a, b) }
 func addReLU[T float](y, a, b []T)             { addReLUGo(y, a, b) }
 func addScaled[T float](y []T, a T, x []T)     { addScaledGo(y, a, x) }

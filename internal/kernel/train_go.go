@@ -22,6 +22,53 @@ func reluBackwardGo[T float](dx, dy, y []T) {
 	}
 }
 
+// exponential is that of the type.
+func exponential[T float](x T) T {
+	if sizeOf(x) == 4 {
+		return T(exp32(float32(x)))
+	}
+	return T(exp64(float64(x)))
+}
+
+func sigmoidGo[T float](y, x []T) {
+	for i, v := range x {
+		y[i] = 1 / (1 + exponential(-v))
+	}
+}
+
+func siluGo[T float](y, x []T) {
+	for i, v := range x {
+		y[i] = v * (1 / (1 + exponential(-v)))
+	}
+}
+
+func siluBackwardGo[T float](dx, dy, x []T) {
+	for i, v := range x {
+		s := 1 / (1 + exponential(-v))
+		dx[i] = dy[i] * (s * (1 + T(v*(1-s))))
+	}
+}
+
+func tanhGo[T float](y, x []T) {
+	for i, v := range x {
+		y[i] = T(math.Tanh(float64(v)))
+	}
+}
+
+func geluGo[T float](y, x []T) {
+	for i, v := range x {
+		y[i] = T(0.5 * float64(v) * math.Erfc(-float64(v)/math.Sqrt2))
+	}
+}
+
+func geluBackwardGo[T float](dx, dy, x []T) {
+	for i, v := range x {
+		v := float64(v)
+		density := math.Exp(-0.5*v*v) / math.Sqrt(2*math.Pi)
+		dx[i] = T(float64(dy[i]) * (0.5*math.Erfc(-v/math.Sqrt2) + float64(v*density)))
+	}
+}
+
 func addGo[T float](y, a, b []T) {
 	for i := range y {
 		y[i] = a[i] + b[i]
@@ -160,11 +207,7 @@ func largestGo[T float](x []T) T { return x[argMaxGo(x)] }
 func exponentialsGo[T float](y, x []T, shift T) float64 {
 	var s [4]float64
 	for i, v := range x {
-		if e := v - shift; sizeOf(e) == 4 {
-			y[i] = T(exp32(float32(e)))
-		} else {
-			y[i] = T(exp64(float64(e)))
-		}
+		y[i] = exponential(v - shift)
 		s[i&3] += float64(y[i])
 	}
 	return (s[0] + s[1]) + (s[2] + s[3])

@@ -59,6 +59,36 @@ func adamAVX512(w *float32, m *float32, v *float32, grad *float32, n int, keep f
 //go:noescape
 func exponentialsAVX512(y *float32, x *float32, n int, shift float32) float64
 
+// sigmoidAVX512 writes 1 / (1 + exp(-x)).
+//
+//go:noescape
+func sigmoidAVX512(y *float32, x *float32, n int)
+
+// siluAVX512 writes x / (1 + exp(-x)).
+//
+//go:noescape
+func siluAVX512(y *float32, x *float32, n int)
+
+// siluBackwardAVX512 writes dy s (1 + x (1 - s)), s the sigmoid of x.
+//
+//go:noescape
+func siluBackwardAVX512(dx *float32, dy *float32, x *float32, n int)
+
+// tanhAVX512 writes 1 - 2 / (exp(2x) + 1), and for small x the Taylor series.
+//
+//go:noescape
+func tanhAVX512(y *float32, x *float32, n int)
+
+// geluAVX512 writes x times the normal distribution function of x.
+//
+//go:noescape
+func geluAVX512(y *float32, x *float32, n int)
+
+// geluBackwardAVX512 writes dy times the derivative of x times the normal distribution function of x.
+//
+//go:noescape
+func geluBackwardAVX512(dx *float32, dy *float32, x *float32, n int)
+
 // addBiasAVX512 adds the bias to every row.
 //
 //go:noescape
@@ -183,6 +213,36 @@ func adamAVX2(w *float32, m *float32, v *float32, grad *float32, n int, keep flo
 //
 //go:noescape
 func exponentialsAVX2(y *float32, x *float32, n int, shift float32) float64
+
+// sigmoidAVX2 writes 1 / (1 + exp(-x)).
+//
+//go:noescape
+func sigmoidAVX2(y *float32, x *float32, n int)
+
+// siluAVX2 writes x / (1 + exp(-x)).
+//
+//go:noescape
+func siluAVX2(y *float32, x *float32, n int)
+
+// siluBackwardAVX2 writes dy s (1 + x (1 - s)), s the sigmoid of x.
+//
+//go:noescape
+func siluBackwardAVX2(dx *float32, dy *float32, x *float32, n int)
+
+// tanhAVX2 writes 1 - 2 / (exp(2x) + 1), and for small x the Taylor series.
+//
+//go:noescape
+func tanhAVX2(y *float32, x *float32, n int)
+
+// geluAVX2 writes x times the normal distribution function of x.
+//
+//go:noescape
+func geluAVX2(y *float32, x *float32, n int)
+
+// geluBackwardAVX2 writes dy times the derivative of x times the normal distribution function of x.
+//
+//go:noescape
+func geluBackwardAVX2(dx *float32, dy *float32, x *float32, n int)
 
 // addBiasAVX2 adds the bias to every row.
 //

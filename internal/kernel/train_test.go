@@ -102,6 +102,58 @@ func testElementwise[T float](t *testing.T, r *rand.Rand) {
 	})
 }
 
+func TestCurves(t *testing.T) { atBothTypes(t, testCurves[float32], testCurves[float64]) }
+
+func testCurves[T float](t *testing.T, r *rand.Rand) {
+	normal := func(v float64) float64 { return 0.5 * math.Erfc(-v/math.Sqrt2) }
+	sigmoid := func(v float64) float64 { return 1 / (1 + math.Exp(-v)) }
+	for _, c := range []struct {
+		name     string
+		apply    func(y, dy, x []T)
+		want     func(v float64) float64
+		gradient bool
+	}{
+		{"sigmoid", func(y, _, x []T) { Sigmoid(y, x) }, sigmoid, false},
+		{"SiLU", func(y, _, x []T) { SiLU(y, x) }, func(v float64) float64 { return v * sigmoid(v) }, false},
+		{"tanh", func(y, _, x []T) { Tanh(y, x) }, math.Tanh, false},
+		{"GELU", func(y, _, x []T) { GELU(y, x) }, func(v float64) float64 { return v * normal(v) }, false},
+		{"SiLU backward", SiLUBackward[T], func(v float64) float64 { return sigmoid(v) * (1 + v*(1-sigmoid(v))) }, true},
+		{"GELU backward", GELUBackward[T], func(v float64) float64 { return normal(v) + v*math.Exp(-0.5*v*v)/math.Sqrt(2*math.Pi) }, true},
+	} {
+		eachLength(func(n, shift int) {
+			x, dy, y := newGuarded[T](n, shift).random(r), newGuarded[T](n, shift/2).random(r), newGuarded[T](n, shift/3)
+			for i := range x.s {
+				x.s[i] *= T(math.Exp(r.NormFloat64())) // from tiny ones to some of about 10
+			}
+			c.apply(y.s, dy.s, x.s)
+			for i, v := range y.s {
+				v0 := float64(x.s[i])
+				want, size := c.want(v0), math.Abs(c.want(v0))
+				// Roundings of exp, of its argument (v, or v^2/2) and of the fit; a derivative is a sum of two terms.
+				roundings := 8 + 2*math.Abs(v0) + 2*v0*v0
+				if c.gradient {
+					want *= float64(dy.s[i])
+					size = math.Abs(float64(dy.s[i])) * (size + math.Min(1, math.Exp(-math.Abs(v0))*(1+math.Abs(v0))))
+				}
+				within(t, c.name, v, want, size+0x1p-120, int(roundings))
+			}
+			checkAll(t, c.name, x, dy, y)
+		})
+		if c.gradient {
+			continue
+		}
+		// Far away, and in place.
+		x := []T{0, T(math.Inf(1)), 200, -200, 1e-30, -1e-30, T(math.NaN()), 20, -20, 3}
+		y := append([]T(nil), x...)
+		c.apply(y, y, y)
+		for i, v := range x {
+			if want := c.want(float64(v)); !(math.Abs(float64(y[i])-want) <= 1e-3*math.Abs(want)+1e-35) && !(want != want && y[i] != y[i]) && want != float64(y[i]) {
+				t.Errorf("%s of %v is %v, want %v", c.name, v, y[i], want)
+			}
+		}
+	}
+}
+
 // TestNaNPasses: a NaN in front of a ReLU, in a window or in a row of logits is not lost.
 func TestNaNPasses(t *testing.T) {
 	atBothTypes(t, testNaNPasses[float32], testNaNPasses[float64])
@@ -599,6 +651,12 @@ func testNoAllocation[T float](t *testing.T, r *rand.Rand) {
 		SGD(x, nil, z, SGDStep{Rate: 0.1})
 		Adam(x, y, z, u, AdamStep{Rate: 0.1, Beta1: 0.9, Beta2: 0.99, Epsilon: 1, Step: 1})
 		Standardize(x, bytes, y[:3], z[:3])
+		Sigmoid(y, x)
+		SiLU(y, x)
+		SiLUBackward(u, y, x)
+		Tanh(y, x)
+		GELU(y, x)
+		GELUBackward(u, y, x)
 	}); got != 0 {
 		t.Errorf("%v allocations", got)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/mmcloughlin/avo/operand"
@@ -16,6 +17,7 @@ func train(g *generator) {
 		v.elementwise()
 		v.steps()
 		v.exponentials()
+		v.curves()
 		v.columnLoops()
 		v.moveMoments()
 		v.windows()
@@ -294,6 +296,128 @@ func (v *vector) exponentials() {
 		v.VADDPD(v.r(n), v.r(2*u+1), v.r(2*u+1))
 	})
 	v.sum()
+}
+
+// curves makes the activations that need an exponential, and their derivatives.
+func (v *vector) curves() {
+	c := func(value float64) operand.Mem { return v.constant(false, value) }
+	set := func(value float64, to int) { v.VMOVUPS(c(value), v.r(to)) }
+	// sigmoid replaces x by 1 / (1 + exp(-x)); t and u are overwritten.
+	sigmoid := func(x, t, u int) {
+		v.VSUBPS(v.r(x), v.r(trainZero), v.r(x))
+		v.exp(exponential32, x, t, u)
+		set(1, t)
+		v.VADDPS(v.r(t), v.r(x), v.r(x))
+		v.VDIVPS(v.r(x), v.r(t), v.r(x))
+	}
+	forward, backward := walk{arrays: []string{"y", "x"}}, walk{arrays: []string{"dx", "dy", "x"}}
+	v.walk("sigmoid", forward, 2, "writes 1 / (1 + exp(-x)).",
+		func(r int, at func(int) operand.Mem, masked bool) {
+			v.loadFloats(at(1), r, masked)
+			sigmoid(r, r+1, r+2)
+			v.storeFloats(r, at(0), masked)
+		})
+	v.walk("silu", forward, 2, "writes x / (1 + exp(-x)).",
+		func(r int, at func(int) operand.Mem, masked bool) {
+			v.loadFloats(at(1), r, masked)
+			v.VMOVAPS(v.r(r), v.r(r+3))
+			sigmoid(r, r+1, r+2)
+			v.VMULPS(v.r(r+3), v.r(r), v.r(r))
+			v.storeFloats(r, at(0), masked)
+		})
+	v.walk("siluBackward", backward, 2, "writes dy s (1 + x (1 - s)), s the sigmoid of x.",
+		func(r int, at func(int) operand.Mem, masked bool) {
+			s, t, u, x := r, r+1, r+2, r+3
+			v.loadFloats(at(2), s, masked)
+			v.VMOVAPS(v.r(s), v.r(x))
+			sigmoid(s, t, u)
+			set(1, t)
+			v.VSUBPS(v.r(s), v.r(t), v.r(u))      // 1 - s
+			v.VFMADD213PS(v.r(t), v.r(x), v.r(u)) // 1 + x (1 - s)
+			v.VMULPS(v.r(s), v.r(u), v.r(u))
+			v.loadFloats(at(1), t, masked)
+			v.VMULPS(v.r(t), v.r(u), v.r(u))
+			v.storeFloats(u, at(0), masked)
+		})
+	v.walk("tanh", forward, 2, "writes 1 - 2 / (exp(2x) + 1), and for small x the Taylor series.",
+		func(r int, at func(int) operand.Mem, masked bool) {
+			e, t, u, x, s := r, r+1, r+2, r+3, r+4
+			v.loadFloats(at(1), x, masked)
+			v.VADDPS(v.r(x), v.r(x), v.r(e))
+			v.exp(exponential32, e, t, u)
+			set(1, t)
+			v.VADDPS(v.r(t), v.r(e), v.r(e))
+			set(2, u)
+			v.VDIVPS(v.r(e), v.r(u), v.r(e))
+			v.VSUBPS(v.r(e), v.r(t), v.r(e))
+			v.VMULPS(v.r(x), v.r(x), v.r(s))
+			set(21844./6081075, u)
+			for _, a := range []float64{-1382. / 155925, 62. / 2835, -17. / 315, 2. / 15, -1. / 3} {
+				v.VFMADD213PS(c(a), v.r(s), v.r(u))
+			}
+			v.VMULPS(v.r(x), v.r(s), v.r(t))
+			v.VFMADD213PS(v.r(x), v.r(t), v.r(u)) // x + x^3 series
+			// Where x^2 is less than 0.16.
+			less := operand.Imm(0x11)
+			if v.wide {
+				v.VCMPPS(less, c(0.16), v.r(s), reg.K2)
+				v.VMOVAPS(v.r(u), reg.K2, v.r(e))
+			} else {
+				v.VCMPPS(less, c(0.16), v.r(s), v.r(t))
+				v.VBLENDVPS(v.r(t), v.r(u), v.r(e), v.r(e))
+			}
+			v.storeFloats(e, at(0), masked)
+		})
+	// normal writes the normal distribution function of x to q; a, n and p are overwritten. The complementary error function is the
+	// Chebyshev fit of Press et al., Numerical Recipes, section 6.2, with a relative error of 1.2e-7.
+	normal := func(x, q, a, n, p int) {
+		v.VSUBPS(v.r(x), v.r(trainZero), v.r(a))
+		v.VMAXPS(v.r(a), v.r(x), v.r(a)) // |x|
+		set(1, p)
+		v.VFMADD132PS(c(0.5/math.Sqrt2), v.r(p), v.r(a)) // 1 + |x| / sqrt(8)
+		v.VDIVPS(v.r(a), v.r(p), v.r(a))
+		set(0.17087277, q)
+		for _, b := range []float64{-0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418, 0.37409196, 1.00002368, -1.26551223} {
+			v.VFMADD213PS(c(b), v.r(a), v.r(q))
+		}
+		v.VMULPS(c(-0.5), v.r(x), v.r(n))
+		v.VFMADD231PS(v.r(x), v.r(n), v.r(q))
+		v.exp(exponential32, q, n, p)
+		v.VMULPS(c(0.5), v.r(a), v.r(a))
+		v.VMULPS(v.r(a), v.r(q), v.r(q)) // the smaller side
+		set(1, p)
+		v.VSUBPS(v.r(q), v.r(p), v.r(p))
+		greater := operand.Imm(0x1e)
+		if v.wide {
+			v.VCMPPS(greater, v.r(trainZero), v.r(x), reg.K2)
+			v.VMOVAPS(v.r(p), reg.K2, v.r(q))
+		} else {
+			v.VCMPPS(greater, v.r(trainZero), v.r(x), v.r(n))
+			v.VBLENDVPS(v.r(n), v.r(p), v.r(q), v.r(q))
+		}
+	}
+	v.walk("gelu", forward, 2, "writes x times the normal distribution function of x.",
+		func(r int, at func(int) operand.Mem, masked bool) {
+			x, q := r, r+1
+			v.loadFloats(at(1), x, masked)
+			normal(x, q, r+2, r+3, r+4)
+			v.VMULPS(v.r(q), v.r(x), v.r(x))
+			v.storeFloats(x, at(0), masked)
+		})
+	v.walk("geluBackward", backward, 2, "writes dy times the derivative of x times the normal distribution function of x.",
+		func(r int, at func(int) operand.Mem, masked bool) {
+			x, q, a, n, p := r, r+1, r+2, r+3, r+4
+			v.loadFloats(at(2), x, masked)
+			normal(x, q, a, n, p)
+			v.VMULPS(c(-0.5), v.r(x), v.r(a))
+			v.VMULPS(v.r(x), v.r(a), v.r(a))
+			v.exp(exponential32, a, n, p)
+			v.VMULPS(c(1/math.Sqrt(2*math.Pi)), v.r(a), v.r(a))
+			v.VFMADD231PS(v.r(x), v.r(a), v.r(q))
+			v.loadFloats(at(1), a, masked)
+			v.VMULPS(v.r(a), v.r(q), v.r(q))
+			v.storeFloats(q, at(0), masked)
+		})
 }
 
 // A table is a loop over a matrix whose rows lie one after the other: some rows at a time, so that what belongs
