@@ -1596,3 +1596,32 @@ loop62:
 end63:
 	VZEROUPPER
 	RET
+
+// func packRows32AVX2(dst *byte, distance int, src *byte, lds int, rows int, panels int)
+// Requires: AVX
+TEXT ·packRows32AVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), DI
+	MOVQ distance+8(FP), R8
+	MOVQ src+16(FP), SI
+	MOVQ lds+24(FP), R9
+	MOVQ rows+32(FP), CX
+	MOVQ panels+40(FP), DX
+
+row64:
+	MOVQ DI, R10
+	MOVQ SI, R11
+	MOVQ DX, BX
+
+panel65:
+	VMOVUPS (R11), Y0
+	VMOVUPS Y0, (R10)
+	ADDQ    $+32, R11
+	ADDQ    R8, R10
+	DECQ    BX
+	JNE     panel65
+	ADDQ    R9, SI
+	ADDQ    $+32, DI
+	DECQ    CX
+	JNE     row64
+	VZEROUPPER
+	RET

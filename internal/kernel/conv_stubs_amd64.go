@@ -93,3 +93,8 @@ func convTile6x32AVX512(tiles int, table *int32, x *float32, w *float32, bias *f
 //
 //go:noescape
 func convWeights6x32AVX512(n int, table *int32, x *float32, delta *int32, dy *float32, dw *float32, ldw int, rows int)
+
+// packRows32AVX2 copies 32 bytes from src + q*lds + p*32 to dst + p*distance + q*32 for q < rows and p < panels, all in bytes, both positive.
+//
+//go:noescape
+func packRows32AVX2(dst *byte, distance int, src *byte, lds int, rows int, panels int)

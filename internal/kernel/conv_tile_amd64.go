@@ -2,6 +2,8 @@
 
 package kernel
 
+import "unsafe"
+
 // convWidths are the widths of the tiles, the widest first.
 func convWidths[T float]() []int {
 	var zero T
@@ -97,19 +99,34 @@ func convWeights[T float](width int, table []int32, x []T, delta []int32, dy, dw
 	}
 }
 
-// convPack packs rows into panels, see [convPackGo].
+// convPack packs rows into panels, see [convPackGo]. Columns past the last one, in a panel by itself, may
+// be anything.
 func convPack[T float](dst []T, width, distance int, src []T, lds, rows, panels, cols int) {
-	if _, ok := any(&dst[0]).(*float32); ok && level != levelGo && cols == width {
-		switch width {
-		case 16:
-			packRows64(dst, distance, src, lds, rows, panels)
-			return
-		case 32:
-			packRows128(dst, distance, src, lds, rows, panels)
-			return
+	whole := 0 // rows that are copied in the full width
+	if _, ok := any(&dst[0]).(*float32); ok && level != levelGo {
+		whole = rows
+		if cols < width {
+			whole = min(rows, max(0, len(src)-width+lds)/lds)
 		}
 	}
-	convPackGo(dst, width, distance, src, lds, rows, panels, cols)
+	if whole > 0 {
+		switch width {
+		case 8:
+			packRows32(dst, distance, src, lds, whole, panels)
+		case 16:
+			packRows64(dst, distance, src, lds, whole, panels)
+		case 32:
+			packRows128(dst, distance, src, lds, whole, panels)
+		}
+	}
+	if whole < rows {
+		convPackGo(dst[whole*width:], width, distance, src[whole*lds:], lds, rows-whole, panels, cols)
+	}
+}
+
+func packRows32[T float](dst []T, distance int, src []T, lds, rows, panels int) {
+	size := int(unsafe.Sizeof(dst[0]))
+	packRows32AVX2((*byte)(unsafe.Pointer(&dst[0])), distance*size, (*byte)(unsafe.Pointer(&src[0])), lds*size, rows, panels)
 }
 
 // convTranspose is the transposition of the level, see [set].

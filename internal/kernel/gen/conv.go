@@ -8,7 +8,7 @@ import (
 )
 
 // conv makes the tiles of the convolutions: four to six pixels, or rows of weights, by one or two
-// vectors of channels.
+// vectors of channels; and the copy of pieces of eight channels.
 func conv(g *generator) {
 	for _, width := range []int{8, 16, 32} {
 		for mr := 4; mr <= 6; mr++ {
@@ -16,6 +16,7 @@ func conv(g *generator) {
 			g.convWeights(mr, width)
 		}
 	}
+	g.packRows(32)
 }
 
 // The registers of a tile: operands of up to six rows, and the rest.
