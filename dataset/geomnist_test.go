@@ -70,6 +70,7 @@ func TestGeoMNIST(t *testing.T) {
 			between += (v - middle[j]) * (v - middle[j]) / 3
 		}
 	}
+	t.Logf("ratio of traces %.4f", within/between)
 	if ratio := within / between; math.Abs(ratio-8.29) > 0.05 {
 		t.Errorf("ratio of traces %.3f, want 8.29", ratio)
 	}
