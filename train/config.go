@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/collapsar/collapsar/collapse"
+	"github.com/collapsar/collapsar/dataset"
 	"github.com/collapsar/collapsar/internal/suggest"
 	"github.com/collapsar/collapsar/nn"
 	"go.yaml.in/yaml/v3"
@@ -43,11 +44,12 @@ type Data struct {
 	Root   string `json:"root,omitempty" yaml:"root,omitempty"` // where names are looked for
 	Stem   string `json:"stem,omitempty" yaml:"stem,omitempty"` // what the names of training files begin with (MNIST family)
 
-	Classes      []int   `json:"classes,omitempty" yaml:"classes,omitempty,flow"`        // the classes kept, all if empty
-	PerClass     int     `json:"per_class,omitempty" yaml:"per_class,omitempty"`         // the first so many rows of each class; 0 for all
-	Majority     int     `json:"majority,omitempty" yaml:"majority,omitempty"`           // step imbalance: so many classes keep per_class rows, the others per_class/ratio
-	Ratio        float64 `json:"ratio,omitempty" yaml:"ratio,omitempty"`                 // R of the step imbalance, or with majority 0 of the long tail
-	RandomLabels float64 `json:"random_labels,omitempty" yaml:"random_labels,omitempty"` // share of training rows whose labels are permuted, by the seed of the run
+	Classes      []int              `json:"classes,omitempty" yaml:"classes,omitempty,flow"`        // the classes kept, all if empty
+	PerClass     int                `json:"per_class,omitempty" yaml:"per_class,omitempty"`         // the first so many rows of each class; 0 for all
+	Majority     int                `json:"majority,omitempty" yaml:"majority,omitempty"`           // step imbalance: so many classes keep per_class rows, the others per_class/ratio
+	Ratio        float64            `json:"ratio,omitempty" yaml:"ratio,omitempty"`                 // R of the step imbalance, or with majority 0 of the long tail
+	Composite    *dataset.Composite `json:"composite,omitempty" yaml:"composite,omitempty"`         // images of several classes in one frame, which has their tags
+	RandomLabels float64            `json:"random_labels,omitempty" yaml:"random_labels,omitempty"` // share of training rows whose labels are permuted, by the seed of the run
 
 	Standardize  string  `json:"standardize" yaml:"standardize"`                         // by mean and deviation of the training rows: "global", "channel" or "none"
 	Flip         bool    `json:"flip,omitempty" yaml:"flip,omitempty"`                   // mirror at random
@@ -189,7 +191,7 @@ func readable(err error) error {
 		if m := unknownKey.FindStringSubmatch(line); m != nil {
 			line = fmt.Sprintf("line %s: no key is called %s%s", m[1], m[2], suggest.Hint(m[2], keys(reflect.TypeFor[Config]())))
 		}
-		line = strings.NewReplacer("unmarshal ", "", "!!str ", "", "!!int ", "", "!!seq", "a list", "!!map", "a group of keys", " into ", ", expected ").Replace(line)
+		line = strings.NewReplacer("cannot unmarshal ", "", "!!str ", "", "!!int ", "", "!!seq", "a list", "!!map", "a group of keys", " into ", ", expected ").Replace(line)
 		lines = append(lines, line)
 	}
 	return fmt.Errorf("config: %s", strings.Join(lines, "; "))
@@ -201,8 +203,12 @@ func keys(t reflect.Type) (names []string) {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		names = append(names, name)
-		if f.Type.Kind() == reflect.Struct {
-			names = append(names, keys(f.Type)...)
+		at := f.Type
+		if at.Kind() == reflect.Pointer {
+			at = at.Elem()
+		}
+		if at.Kind() == reflect.Struct {
+			names = append(names, keys(at)...)
 		}
 	}
 	return names

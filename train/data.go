@@ -24,6 +24,7 @@ func (d *Data) open(seed uint64, progress func(done, total int64)) (*dataset.Set
 		{"majority", d.Majority > 0, func(s *dataset.Set) (*dataset.Set, error) { return s.StepImbalance(d.Majority, d.PerClass, d.Ratio) }},
 		{"ratio", d.Majority == 0 && d.Ratio > 0, func(s *dataset.Set) (*dataset.Set, error) { return s.LongTail(d.PerClass, d.Ratio) }},
 		{"per_class", d.Ratio == 0 && d.PerClass > 0, func(s *dataset.Set) (*dataset.Set, error) { return s.FirstPerClass(d.PerClass) }},
+		{"composite", d.Composite != nil, func(s *dataset.Set) (*dataset.Set, error) { return d.Composite.Make(s) }},
 		{"random_labels", d.RandomLabels > 0, func(s *dataset.Set) (*dataset.Set, error) { return s.RandomLabels(d.RandomLabels, seed) }},
 	} {
 		if !change.wanted {

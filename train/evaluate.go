@@ -2,6 +2,7 @@ package train
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -213,7 +214,7 @@ func (r *run[T]) featureSet() (*features.Set, error) {
 		rows = append(rows, l)
 	}
 	k := len(r.set.Classes)
-	return features.FromLayers(r.o.Dir, rows, labelsOf(&r.set.Train, k), labelsOf(&r.set.Test, k), r.classifier())
+	return features.FromLayers(cmp.Or(r.o.Dir, r.set.Name), rows, labelsOf(&r.set.Train, k), labelsOf(&r.set.Test, k), r.classifier())
 }
 
 // classifier is the head as features.Set has it, nil if there is none of the width of the features.

@@ -32,6 +32,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"unsafe"
 
 	"github.com/collapsar/collapsar/collapse"
 	"github.com/collapsar/collapsar/dataset"
@@ -98,6 +99,8 @@ type DataInfo struct {
 // ModelInfo tells of a network.
 type ModelInfo struct {
 	Parameters int       `json:"parameters"` // that are trained
+	Saved      int       `json:"saved"`      // that many fewer than with a linear head on the architecture's own features
+	Memory     int64     `json:"memory"`     // bytes of parameters, gradient and state of the optimiser
 	Frozen     int       `json:"frozen"`     // weights that are not: of a fixed head
 	FeatureDim int       `json:"feature_dim"`
 	Layers     []TapInfo `json:"layers"` // that are measured
@@ -258,7 +261,16 @@ func dataInfo(set *dataset.Set) DataInfo {
 }
 
 func (r *run[T]) modelInfo() ModelInfo {
-	m := ModelInfo{Parameters: len(r.net.Params)}
+	n := len(r.net.Params)
+	slots := 2 + len(r.opt.parts())
+	m := ModelInfo{Parameters: n, Memory: int64(n) * int64(slots) * int64(unsafe.Sizeof(r.net.Params[0]))}
+	plain := r.c.Model
+	plain.Head, plain.FeatureDim = nn.HeadSpec{}, 0
+	if a, err := plain.architecture(r.set); err == nil {
+		if trained, _, err := nn.Count(a); err == nil {
+			m.Saved = trained - n
+		}
+	}
 	for _, t := range r.net.Tensors() {
 		if !t.Trainable && t.Kind != nn.Statistic {
 			m.Frozen += t.Len()
@@ -278,9 +290,9 @@ func (r *run[T]) modelInfo() ModelInfo {
 // modelWords say what the network is.
 func (r *run[T]) modelWords() string {
 	m := r.modelInfo()
-	s := fmt.Sprintf("%s: %s parameters, %d features", r.c.Model.Name, parameterCount(m.Parameters), m.FeatureDim)
-	if m.Frozen > 0 {
-		s += fmt.Sprintf(", and %s that are fixed and saved (%.1f %%)", parameterCount(m.Frozen), 100*float64(m.Frozen)/float64(m.Frozen+m.Parameters))
+	s := fmt.Sprintf("%s: %s parameters (%.3g MiB with gradient and optimizer state), %d features", r.c.Model.Name, parameterCount(m.Parameters), float64(m.Memory)/(1<<20), m.FeatureDim)
+	if m.Saved > 0 {
+		s += fmt.Sprintf(", %s parameters (%.2g %%) saved against a linear head on the model's own features", parameterCount(m.Saved), 100*float64(m.Saved)/float64(m.Saved+m.Parameters))
 	}
 	for _, l := range m.Layers {
 		if l.Averaged > 0 {

@@ -63,7 +63,7 @@ from .npz, .npy, .safetensors, .pt, Parquet and CSV files.`,
 	flags.SortFlags = false
 	flags.BoolVar(&u.json, "json", false, "print JSON, schema collapsar/1")
 	flags.BoolVarP(&u.quiet, "quiet", "q", false, "no warnings, no progress")
-	root.AddCommand(newMeasure(u), newPredict(u), newInspect(u), newCompare(u), newPlace(u), newSolve(u), newTrain(u), newMetrics(u), newVersion(u), newMan(u))
+	root.AddCommand(newMeasure(u), newPredict(u), newInspect(u), newCompare(u), newPlace(u), newSolve(u), newTrain(u), newDemo(u), newMetrics(u), newVersion(u), newMan(u))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd(args...)
 	for _, c := range root.Commands() {

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"github.com/collapsar/collapsar/train"
+	"github.com/spf13/cobra"
+)
+
+// demoConfig is a LeNet on GeoMNIST with batch norm and a decay that is strong enough for collapse to come within a minute.
+func demoConfig() train.Config {
+	c := train.Default()
+	c.Data.Source = "geomnist"
+	c.Model.Name, c.Model.Norm = "lenet", "batch"
+	c.Optimizer.WeightDecay = 5e-3
+	c.Epochs, c.Batch = 40, 64
+	return c
+}
+
+func newDemo(u *ui) *cobra.Command {
+	var out string
+	var seed uint64
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "See neural collapse happen, in less than a minute",
+		Long: `Demo trains a small convolutional network on images of triangles, rectangles and
+ellipses that it makes itself (GeoMNIST), goes on past zero training error,
+measures the collapse of every layer on the way and judges it.
+
+It is collapsar train with a configuration of its own, which --out keeps.`,
+		Example: `  collapsar demo
+  collapsar demo --out runs/demo`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c := demoConfig()
+			c.Seeds = train.Seeds{seed}
+			o := train.Options{Dir: out, Version: versionText()}
+			result, err := runTraining(cmd.Context(), u, c, o)
+			if err != nil {
+				return err
+			}
+			return writeTraining(u, result)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&out, "out", "", "keep the run in this `folder`")
+	f.Uint64Var(&seed, "seed", 0, "of the run: another one is another training")
+	cmd.MarkFlagDirname("out")
+	return cmd
+}
