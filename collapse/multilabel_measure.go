@@ -12,6 +12,9 @@ type TagCounts struct {
 	Sets           int   `json:"tag_sets"`       // different ones that are not empty
 	Multiplicities []int `json:"multiplicities"` // their sizes, increasing
 	Rows           Range `json:"rows"`           // of a tag set
+
+	All   [][]int `json:"-"` // the tag sets, with the empty one where it occurs
+	Count []int   `json:"-"` // their rows
 }
 
 // nearestBudget is the number of operations up to which every row is compared with all means of its multiplicity: more would
@@ -119,6 +122,9 @@ func (s *tagSample) result(set *features.Set, l *features.Layer, split *features
 	}
 	rows := make([]int64, s.k)
 	alone, least, most := 0, s.sum.Count[s.first], s.sum.Count[s.first]
+	for c, n := range s.sum.Count {
+		r.Tags.All, r.Tags.Count = append(r.Tags.All, s.set(c)), append(r.Tags.Count, int(n))
+	}
 	for c := s.first; c < len(s.sum.Classes); c++ {
 		n := s.sum.Count[c]
 		least, most = min(least, n), max(most, n)

@@ -156,6 +156,7 @@ type Result struct {
 	PerClass       []ClassRow                  // nil unless asked for
 	Compat         map[string]map[string]Value // script -> quantity -> value; nil unless asked for
 	Predict        *Prediction                 // of rows with several tags; nil unless asked for
+	Model          any                         // what a theory predicts for it, of whoever asks one; written as it is
 	Notes          []Warning                   // peculiarities of the compat scripts asked for
 	Warnings       []Warning
 }
@@ -213,8 +214,9 @@ func (r *Result) MarshalJSON() ([]byte, error) {
 		PerClass  []ClassRow                   `json:"per_class,omitempty"`
 		Compat    map[string]map[string]number `json:"compat,omitempty"`
 		Predict   *Prediction                  `json:"predict,omitempty"`
+		Model     any                          `json:"model,omitempty"`
 		Notes     []Warning                    `json:"notes,omitempty"`
 		Warnings  []Warning                    `json:"warnings"`
 	}{r.Source, r.Layer, r.Step, r.Split, r.Samples, r.Skipped, r.Dimension, r.Classes, r.PresentClasses, r.ClassCounts,
-		labels, r.Tags, r.DType, r.Precision, r.Route, r.Verdict, metrics, r.PerClass, compat, r.Predict, r.Notes, warnings})
+		labels, r.Tags, r.DType, r.Precision, r.Route, r.Verdict, metrics, r.PerClass, compat, r.Predict, r.Model, r.Notes, warnings})
 }

@@ -13,6 +13,7 @@ import (
 func newMeasure(u *ui) *cobra.Command {
 	var o features.Options
 	var m measureFlags
+	var model modelFlags
 	var limits []string
 	var csv, replicates bool
 	cmd := &cobra.Command{
@@ -33,6 +34,7 @@ usage, and 99 when a result did not meet a --threshold.`,
   collapsar measure checkpoints/ --csv > run.csv
   collapsar measure --replicates seed1.npz seed2.npz seed3.npz
   collapsar measure run.npz --threshold 'nc1<0.1'
+  collapsar measure tags.npz --lambda-w 5e-4 --lambda-h 1e-6 --loss pal
   collapsar measure x.npy --labels-file y.npy --weights-file head.pt
   collapsar measure run.npz --compat papyan --global-mean sample`,
 		Args: atLeast(1, "a file, a directory or a glob"),
@@ -41,6 +43,9 @@ usage, and 99 when a result did not meet a --threshold.`,
 				return usagef("measure: --csv and --json exclude each other")
 			}
 			if err := m.check(&o); err != nil {
+				return err
+			}
+			if err := model.check(); err != nil {
 				return err
 			}
 			var thresholds []threshold
@@ -70,6 +75,11 @@ usage, and 99 when a result did not meet a --threshold.`,
 			reports, err := measureAll(cmd.Context(), u, in, o, m)
 			if len(reports) == 0 {
 				return err
+			}
+			if model.wanted() {
+				if e := model.predict(cmd.Context(), u, reports); e != nil {
+					return e
+				}
 			}
 			switch {
 			case u.json:
@@ -108,6 +118,7 @@ usage, and 99 when a result did not meet a --threshold.`,
 	f.BoolVar(&csv, "csv", false, "print a table for programs: a row a result, a column a metric")
 	f.BoolVar(&replicates, "replicates", false, "the files are runs of one step: mean and spread over them")
 	m.add(cmd)
+	model.add(cmd)
 	readFlags(cmd, &o)
 	return cmd
 }

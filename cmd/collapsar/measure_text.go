@@ -39,6 +39,7 @@ func writeReport(p *page, metrics []collapse.Metric, report *collapse.Report) {
 		p.WriteByte('\n')
 		p.wrapped(dim, 0, fmt.Sprintf("%s not requested; --metrics all measures everything", plural(n, "metric")))
 	}
+	writeModels(p, results)
 	writePredictions(p, results)
 	writeCompat(p, results)
 	for _, r := range results {
