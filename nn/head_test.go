@@ -369,3 +369,37 @@ func TestDetachHead(t *testing.T) {
 		t.Error("the head stays detached")
 	}
 }
+
+// Heads behind whole networks: features after ReLU and batch norm, and flattened from an image.
+func TestBuildHeads(t *testing.T) {
+	for _, s := range []HeadSpec{{Name: "cosine", Scale: 4}, {Name: "simplex", UnitFeatures: true}, {Name: "identity"}, {UnitFeatures: true}} {
+		for _, name := range []string{"mlp", "cnn"} {
+			a, err := Build(name, ArchitectureOptions{Input: Shape{4, 4, 2}, Classes: 3, Width: 4, FeatureDim: 5, Head: s})
+			if err != nil {
+				t.Fatal(err)
+			}
+			net, err := New[float64](a, 4)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := net.Init("pytorch", 2); err != nil {
+				t.Fatal(err)
+			}
+			checkGradients(t, net, 4)
+		}
+	}
+	flat := Architecture{Name: "flat", Input: Shape{2, 2, 3}, Layers: []Layer{Conv{Name: "c", Out: 3, Kernel: 1}, Flatten{}}, Head: FixedHead{Name: "fc", Out: 4, Shape: ufm.Simplex, Scale: 1}}
+	net, err := New[float64](flat, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := net.Init("pytorch", 2); err != nil {
+		t.Fatal(err)
+	}
+	checkGradients(t, net, 3)
+
+	_, err = Build("mlp", ArchitectureOptions{Input: Vector(4), Classes: 3, Head: HeadSpec{Name: "simplx"}})
+	if want := `nn: mlp: no head "simplx", there are linear, simplex, orthoplex, cube, identity, cosine; did you mean simplex?`; err == nil || err.Error() != want {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+}
