@@ -15,6 +15,9 @@ type Conv struct {
 	Groups           int // output channels of group g see only the input channels of group g
 }
 
+// largestSample is the largest number of elements of a sample with its border.
+const largestSample = 1 << 28
+
 // OutH is the height of the output.
 func (c Conv) OutH() int { return (c.Height+2*c.Pad-c.KernelH)/c.Stride + 1 }
 
@@ -49,8 +52,10 @@ func (c Conv) Check() error {
 	if c.In%c.Groups != 0 || c.Out%c.Groups != 0 {
 		return fmt.Errorf("convolution: %d groups do not divide %d input and %d output channels", c.Groups, c.In, c.Out)
 	}
-	if c.InputSize() > math.MaxInt32 || c.OutputSize() > math.MaxInt32 {
-		return fmt.Errorf("convolution: a sample of %d x %d x %d is too large", c.Height, c.Width, max(c.In, c.Out))
+	// Tables of places are int32; a sample with its border, in strips, is to stay far below that.
+	if bordered := (c.Height + 2*c.Pad) * (c.Width + 2*c.Pad); bordered > largestSample/max(c.In, stripWidth) || c.OutputSize() > largestSample {
+		return fmt.Errorf("convolution: a sample of %d x %d x %d with padding %d, or its output of %d x %d x %d, has more than %d elements",
+			c.Height, c.Width, c.In, c.Pad, c.OutH(), c.OutW(), c.Out, largestSample)
 	}
 	return nil
 }

@@ -31,6 +31,8 @@ const (
 	convChunk = 192
 	// stripWidth is the number of channels in a strip of x.
 	stripWidth = 16
+	// stripElements is the largest number of elements of x in a block of several samples.
+	stripElements = 1 << 18
 )
 
 // convGradient is the pass that forms the gradient for the weights.
@@ -67,15 +69,15 @@ func newConvGradient[T float](c Conv, rows int) *convGradient[T] {
 		gridH: c.Height, gridW: c.Width, step: 1}
 	g.rows = c.KernelH * c.KernelW * g.in
 	g.panels, g.total = convPanels(c.Groups, g.out, convWidths[T]())
-	g.images = max(1, min(rows, convChunk/g.pixels))
-	switch single := c.KernelH == 1 && c.KernelW == 1; {
-	case g.in < 4 && !single:
+	single := c.KernelH == 1 && c.KernelW == 1
+	if single && c.Pad == 0 {
+		g.gridH, g.gridW, g.step = c.OutH(), c.OutW(), c.Stride
+	}
+	g.images = max(1, min(rows, convChunk/g.pixels, stripElements/(g.gridH*g.gridW*c.In)))
+	if g.in < 4 && !single {
 		g.bordered = true
 		g.borderTap()
-	default:
-		if single && c.Pad == 0 {
-			g.gridH, g.gridW, g.step = c.OutH(), c.OutW(), c.Stride
-		}
+	} else {
 		g.cutStrips()
 		for r := range c.KernelH {
 			for s := range c.KernelW {
