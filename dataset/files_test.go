@@ -12,6 +12,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -489,4 +490,51 @@ func TestImagesDamaged(t *testing.T) {
 	}
 	root := folder(t, map[string][]byte{"a/1.png": good})
 	refused(t, root, root, Options{Memory: 89}, "ROOT: too_large: 1 images of 6 x 5 x 3, the budget is 89 bytes")
+}
+
+// What small files declare is not allocated before it is there.
+func TestDeclaredSizes(t *testing.T) {
+	member := tarBytes([]string{"a/1.png"}, nil)
+	var long bytes.Buffer
+	w := tar.NewWriter(&long)
+	if err := w.WriteHeader(&tar.Header{Name: "a/1.png", Typeflag: tar.TypeReg, Size: maxFile}); err != nil {
+		t.Fatal(err)
+	}
+	mat, err := os.ReadFile(filepath.Join("..", "internal", "matfile", "testdata", "plain.mat"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dims := bytes.Index(mat, []byte{2, 0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0})
+	mat[dims+14] = 0x40 // 4 images become 4 million, of which 72 bytes are there
+	for name, data := range map[string][]byte{
+		"idx.gz": gz(idxBytes(nil, 1<<20, 30, 30)),
+		"idx":    idxBytes(nil, 1<<20, 30, 30),
+		"tar":    long.Bytes(),
+		"tar.gz": gz(append(long.Bytes(), member...)),
+		"mat":    mat,
+		"mat.gz": gz(mat),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		s, err := newStream(name, bytes.NewReader(data), int64(len(data)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch name[:3] {
+		case "idx":
+			_, _, err = readIDX(s, 3, Options{})
+		case "tar":
+			_, err = openTar(s, Options{})
+		case "mat":
+			_, _, err = readSVHN(s, Options{})
+		}
+		runtime.ReadMemStats(&after)
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > 8<<20 {
+			t.Errorf("%s: %d bytes were allocated for a file of %d: %v", name, took, len(data), err)
+		}
+		t.Log(err)
+	}
 }

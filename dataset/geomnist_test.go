@@ -167,3 +167,11 @@ func TestGeoMNISTSeeds(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkGeoMNIST(b *testing.B) {
+	for b.Loop() {
+		if _, err := NewGeoMNIST().Make(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

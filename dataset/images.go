@@ -110,8 +110,11 @@ func openTar(s *stream, o Options) (*Set, error) {
 		if !isPicture(h.Name) {
 			continue
 		}
-		if h.Size > maxFile || h.Size > s.size-s.read || int64(len(arena))+h.Size > o.memory() {
-			return nil, inMember(s.errorf(array.TooLarge, "%d bytes are declared", h.Size), h.Name)
+		switch left := s.size - s.read; {
+		case h.Size > left:
+			return nil, inMember(s.errorf(array.Truncated, "%d bytes are declared, the archive has at most %d more", h.Size, left), h.Name)
+		case h.Size > maxFile, int64(len(arena))+h.Size > o.memory():
+			return nil, inMember(s.errorf(array.TooLarge, "%d bytes, expected at most %d, and %d in all", h.Size, maxFile, o.memory()), h.Name)
 		}
 		arena = slices.Grow(arena, int(min(h.Size, 1<<20)))
 		buffer := bytes.NewBuffer(arena)

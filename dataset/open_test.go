@@ -124,6 +124,9 @@ func TestNames(t *testing.T) {
 
 // Real data sets beside the repository, against the numbers of their README, which another program counted.
 func TestRealMNIST(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads whole data sets")
+	}
 	root := images(t)
 	for _, c := range []struct {
 		name      string
@@ -149,6 +152,9 @@ func TestRealMNIST(t *testing.T) {
 }
 
 func TestRealCIFAR(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads whole data sets")
+	}
 	set := open(t, "cifar10-jpeg", Options{Root: images(t)})
 	if !slices.Equal(set.Counts(), slices.Repeat([]int{2500}, 10)) || !slices.Equal(set.Test.Counts(10), slices.Repeat([]int{500}, 10)) || !slices.Equal(set.Classes, cifar10Classes) {
 		t.Errorf("counts %v and %v, classes %v", set.Counts(), set.Test.Counts(10), set.Classes)
