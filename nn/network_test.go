@@ -17,8 +17,9 @@ func TestSmallNetworks(t *testing.T) {
 			Shortcut: []Layer{Conv{Name: "e", Out: 6, Kernel: 1, Stride: 2}, BatchNorm{Name: "o"}}}, ReLU{}, Mark{"r"}, GlobalAveragePool{}},
 		"nested": {Conv{Name: "c", Out: 4, Kernel: 3}, Residual{Body: []Layer{
 			Residual{Body: []Layer{Conv{Name: "d", Out: 4, Kernel: 3, Pad: 1}}}, ReLU{}, Mark{"r"}, Residual{}}}, Flatten{}},
-		"input":   {Residual{Body: []Layer{Conv{Name: "d", Out: 2, Kernel: 3, Pad: 1}}}, ReLU{}, Flatten{}},
-		"dropout": {Flatten{}, Dense{Name: "f", Out: 7, Bias: true}, Dropout{P: 0.5}, ReLU{}},
+		"preactivation": {Conv{Name: "c", Out: 4, Kernel: 3}, Residual{Body: []Layer{ReLU{}, Conv{Name: "d", Out: 4, Kernel: 3, Pad: 1}}}, GlobalAveragePool{}},
+		"input":         {Residual{Body: []Layer{Conv{Name: "d", Out: 2, Kernel: 3, Pad: 1}}}, ReLU{}, Flatten{}},
+		"dropout":       {Flatten{}, Dense{Name: "f", Out: 7, Bias: true}, Dropout{P: 0.5}, ReLU{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := Architecture{Name: name, Input: Shape{5, 6, 2}, Layers: layers, Head: Dense{Name: "fc", Out: 3, Bias: true}}

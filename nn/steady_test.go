@@ -104,8 +104,13 @@ func TestSmallerBatch(t *testing.T) {
 		if got, want := large.Forward(x, 4, Train), small.Forward(x, 4, Train); !slices.Equal(got, want) {
 			t.Errorf("%s: logits differ", name)
 		}
+		logits := small.logits.rows(4)
+		before := slices.Clone(logits)
 		large.Backward(dLogits, nil)
 		small.Backward(dLogits, nil)
+		if !slices.Equal(logits, before) {
+			t.Errorf("%s: Backward wrote over the logits", name)
+		}
 		if !slices.Equal(large.Grads, small.Grads) {
 			t.Errorf("%s: gradients differ", name)
 		}
