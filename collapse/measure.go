@@ -28,6 +28,7 @@ type Options struct {
 	Alpha         float64  // levels at or below this count as collapsed; default 0.10
 	Confidence    float64  // of the intervals of the levels; default 0.95
 	Predict       bool     // of rows with several tags and a classifier: predict the tag sets by every rule, and score that
+	MinCount      int      // of rows with several tags: leave out tag sets with fewer rows; 0 and 1 keep all
 	NoVerdict     bool     // leave out levels and verdict, and their cost
 	Seed          uint64   // of what is drawn by lot: rows for the errors of the levels, random directions
 	Memory        int64    // bytes for working storage; default features.DefaultMemory
@@ -80,6 +81,9 @@ func Measure(ctx context.Context, set *features.Set, o Options) (*Report, error)
 			results, err := m.tagLayer(l)
 			if err != nil {
 				return nil, err
+			}
+			for i, split := range []*features.Split{l.Train, l.Test}[:len(results)] {
+				m.sayRare(results[i], split)
 			}
 			report.Results = append(report.Results, results...)
 			continue
@@ -157,6 +161,7 @@ type measurement struct {
 	wanted    map[string]bool
 	full      bool    // something of cost Full is wanted
 	separated []Value // nearest-centre errors of the layers so far
+	rare      map[*features.Split]rare
 }
 
 // watch counts rows for the progress.
@@ -278,6 +283,9 @@ func (m *measurement) collect(split *features.Split, array string) (*moments.Sum
 	sum := state.Close()
 	if len(sum.Classes) == 0 {
 		return nil, 0, fault(features.Empty, "none of %d rows is finite", split.Rows)
+	}
+	if sum, err = m.common(split, array, sum); err != nil {
+		return nil, 0, err
 	}
 	free(sum)
 	return sum, bad.Count, nil

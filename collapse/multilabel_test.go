@@ -5,6 +5,8 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -420,5 +422,44 @@ func TestFitModel(t *testing.T) {
 	}
 	if bare.Prototypes == nil || len(bare.Prototypes.Scale) != 2 || bare.Check(decode.Rules()[0]) != nil || bare.Check(decode.Rules()[2]) == nil {
 		t.Error("without a classifier:", bare.Prototypes)
+	}
+}
+
+// Tag sets with too few rows are as if they were not there, and that is said.
+func TestMinCount(t *testing.T) {
+	r := small(5, .3)
+	counts := map[string]int{}
+	for _, tags := range r.tags {
+		counts[fmt.Sprint(tags)]++
+	}
+	const least = 4
+	with := r.measure(t, collapse.Options{MinCount: least})
+	without := r.only(func(tags []int) bool { return len(tags) == 0 || counts[fmt.Sprint(tags)] >= least }).measure(t, collapse.Options{})
+	for id, v := range without.Metrics {
+		if w := with.Metrics[id]; w.Reason != v.Reason || math.Abs(w.Number-v.Number) > 1e-9*max(1, math.Abs(v.Number)) {
+			t.Errorf("%s: %v, without the rows %v", id, w, v)
+		}
+	}
+	said := 0
+	for _, w := range with.Warnings {
+		if w.Code == "rare_tag_sets" {
+			said = w.Count
+		}
+	}
+	rare := 0
+	for key, n := range counts {
+		if key != "[]" && n < least {
+			rare++
+		}
+	}
+	if rare == 0 || said != rare {
+		t.Errorf("%d rare tag sets, said are %d", rare, said)
+	}
+	set, err := features.FromTags(r.x, r.dim, r.k, r.tags, r.c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := collapse.Measure(context.Background(), set, collapse.Options{MinCount: 1000}); !errors.Is(err, features.Empty) {
+		t.Error(err)
 	}
 }

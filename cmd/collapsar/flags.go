@@ -65,6 +65,7 @@ func (m *measureFlags) add(cmd *cobra.Command) {
 	f.Float64Var(&m.Alpha, "alpha", m.Alpha, "levels at or below this count as collapsed, a tenth of it for the centre")
 	f.Float64Var(&m.Confidence, "confidence", m.Confidence, "of the intervals of the levels")
 	f.BoolVar(&m.Predict, "predict", false, "of rows with several tags: also predict their tag sets, and score that")
+	f.IntVar(&m.MinCount, "min-count", 0, "of rows with several tags: leave out tag sets with fewer rows, a `number`")
 	f.BoolVar(&m.NoVerdict, "no-verdict", false, "leave out the levels and the verdict")
 	f.Uint64Var(&m.Seed, "seed", 0, "of what is drawn by lot for the levels")
 	f.Int64SliceVar(&m.Minority, "minority", nil, "the minority `classes`, as in 5,6; default: found from the counts")
@@ -118,6 +119,9 @@ func (m *measureFlags) check(o *features.Options) error {
 		if !(f.value > 0 && f.value < 1) {
 			return usagef("--%s %v: must be a number between 0 and 1", f.flag, f.value)
 		}
+	}
+	if m.MinCount < 0 {
+		return usagef("--min-count %d: must be 0 or more", m.MinCount)
 	}
 	if m.Workers < 0 {
 		return usagef("--workers %d: must be 1 or more, or 0 for all", m.Workers)

@@ -66,6 +66,9 @@ type column struct {
 	width    int // list length, 0 for a scalar column
 	maxRep   int
 	maxDef   int
+	tags     bool // lists of tags, of any length: numbers, or text
+	text     bool
+	nullable bool  // an element of a list may be null
 	elements int64 // stored in all chunks
 	chunks   []chunk
 }
@@ -331,9 +334,11 @@ func (f *footer) check(groups []int64, end int64) error {
 }
 
 // column makes a column of numbers from a field of the table, whose first leaf is given, or says
-// why it is none.
-func (f *footer) column(n *node, leaf int) (*column, string) {
+// why it is none. Of a column of labels lists of text are taken too, as tags, and lists of whole numbers that
+// differ in length, or that are called so.
+func (f *footer) column(n *node, leaf int, label bool) (*column, string) {
 	c := &column{}
+	called := n.name == "tags"
 	if n.repetition != required {
 		c.maxDef++
 	}
@@ -355,10 +360,12 @@ func (f *footer) column(n *node, leaf int) (*column, string) {
 			}
 			if n.repetition == optional {
 				c.maxDef++
+				c.nullable = true
 			}
 		}
 	}
-	if c.dtype = n.dtype(); c.dtype == array.Invalid {
+	c.text = label && list && n.typ == typeBytes && (n.converted == 0 || n.logical == 1)
+	if c.dtype = n.dtype(); c.dtype == array.Invalid && !c.text {
 		return nil, n.kind() + ", not numbers"
 	}
 	c.typ = n.typ
@@ -377,6 +384,10 @@ func (f *footer) column(n *node, leaf int) (*column, string) {
 	}
 	if list {
 		c.maxRep = 1
+		ragged := f.rows > 0 && c.elements%f.rows != 0
+		if c.tags = c.text || label && c.dtype.IsInteger() && c.dtype != array.Bool && (called || ragged); c.tags {
+			return c, ""
+		}
 		if f.rows > 0 { // rows of unequal length are found on the way
 			n := c.elements / f.rows
 			if c.elements%f.rows != 0 {

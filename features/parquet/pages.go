@@ -36,7 +36,9 @@ type pages struct {
 	left  int64             // values of the page not yet decoded
 	fill  func([]byte) bool // decodes the next values; false if the page ends before
 	block [8 << 10]byte     // decoded values
-	rest  []byte            // of block, to be handed out
+
+	lists *lists // of a column of tags
+	rest  []byte // of block, to be handed out
 }
 
 func (p *pages) Read(dst []byte) (int, error) {
@@ -81,6 +83,9 @@ func (p *pages) next() error {
 		p.group++
 		p.offset, p.end, p.values = c.offset, c.offset+c.size, c.values
 		p.dictionary = p.dictionary[:0]
+		if p.lists != nil {
+			p.lists.words = nil
+		}
 	}
 	h, err := p.header()
 	if err != nil {
@@ -111,6 +116,14 @@ func (p *pages) next() error {
 			return p.unsupported("a dictionary in encoding %d", h.encoding)
 		}
 		size := int64(p.col.dtype.Size())
+		if p.col.text {
+			if err := p.grow(&p.dictionary, int64(len(data))); err != nil {
+				return err
+			}
+			copy(p.dictionary, data)
+			p.lists.words, err = texts(p.dictionary, h.values)
+			return err
+		}
 		if p.col.dtype == array.Bool || h.values > int64(len(data))/size {
 			return p.malformed("a dictionary of %d values in %d bytes", h.values, len(data))
 		}
@@ -156,6 +169,10 @@ func (p *pages) next() error {
 func (p *pages) data(h *header, rep, def, data []byte) error {
 	if h.values > p.values {
 		return p.malformed("a page of %d values, %d are left in the row group", h.values, p.values)
+	}
+	if p.col.tags {
+		p.values -= h.values
+		return p.listPage(h, rep, def, data)
 	}
 	if err := p.levels(rep, def, h.values); err != nil {
 		return err

@@ -6,6 +6,9 @@
 // columns (label, labels, y, target) are arrays, and the other columns of numbers, in order, form
 // the array "features". Columns of strings and other things are listed as refused.
 //
+// In a column of labels (or called tags) lists of text are tags, and so are lists of whole numbers that
+// differ in length; null and empty lists are no tags.
+//
 // Reading runs forward, a page at a time, so that memory is bounded by the pages of the columns
 // read. The package has a reader of its own because a general one decodes what a page claims:
 // here every size is compared with the file or the memory budget before anything is allocated.
@@ -29,6 +32,7 @@ type file struct {
 	budget int64 // for the pages that an array holds at a time
 	infos  []array.Info
 	open   map[string]func() array.Array
+	tags   map[string]*column
 }
 
 // Open reads the footer.
@@ -37,7 +41,7 @@ func Open(r io.ReaderAt, size int64, o array.Options) (array.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &file{r: r, budget: o.Budget(), open: map[string]func() array.Array{}}
+	f := &file{r: r, budget: o.Budget(), open: map[string]func() array.Array{}, tags: map[string]*column{}}
 	var scalars []scalar
 	seen := map[string]bool{}
 	lists, leaf := false, 0
@@ -50,11 +54,14 @@ func Open(r io.ReaderAt, size int64, o array.Options) (array.File, error) {
 			return nil, array.Errorf(array.Malformed, name, "two columns have this name")
 		}
 		seen[name] = true
-		c, reason := ft.column(n, leaf)
+		c, reason := ft.column(n, leaf, table.IsLabel(name, o))
 		leaf += n.leaves
 		switch {
 		case c == nil:
 			f.infos = append(f.infos, array.Info{Name: name, Refused: array.Errorf(array.Unsupported, name, "the column is %s", reason)})
+		case c.tags:
+			f.infos = append(f.infos, array.Info{Name: name, DType: array.Tags, Shape: []int{int(ft.rows)}})
+			f.tags[name] = c
 		case c.maxRep > 0:
 			lists = true
 			f.add(array.Info{Name: name, DType: c.dtype, Shape: []int{int(ft.rows), c.width}}, c)
@@ -142,6 +149,9 @@ func (f *file) Open(name string) (array.Array, error) {
 		return open(), nil
 	}
 	for _, a := range f.infos {
+		if a.Name == name && a.DType == array.Tags {
+			return nil, array.Errorf(array.Unsupported, name, "the column holds lists of tags, not numbers")
+		}
 		if a.Name == name {
 			return nil, a.Refused
 		}
