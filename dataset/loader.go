@@ -196,7 +196,7 @@ func (l *Loader[T]) sample(epoch int) {
 // blockRows is how many rows of a batch are filled in one piece of work.
 const blockRows = 8
 
-// Fill writes batch number batch of an epoch and returns its number of rows n: x gets n x H x W x C values, labels (may
+// Fill writes batch number batch, 0 to Batches()-1, of an epoch and returns its number of rows n: x gets n x H x W x C values, labels (may
 // be nil) n classes, tags (may be nil) n x K of 0 and 1. Rows with tags leave labels alone and the other way
 // round. The slices must have room for a whole batch.
 func (l *Loader[T]) Fill(x []T, labels []int32, tags []T, epoch, batch int) int {
