@@ -13,11 +13,8 @@ import (
 
 // checkExport wants a name of a format that features are exported to.
 func checkExport(path string) error {
-	switch filepath.Ext(path) {
-	case "", ".npz", ".safetensors":
-		if path == "" || filepath.Ext(path) != "" {
-			return nil
-		}
+	if ext := filepath.Ext(path); path == "" || ext == ".npz" || ext == ".safetensors" {
+		return nil
 	}
 	return fmt.Errorf("%s: features are exported to .npz and .safetensors files", path)
 }
@@ -35,7 +32,11 @@ func (r *run[T]) export(path string) error {
 		}
 		for i, t := range r.taps {
 			name := part.prefix + "features"
-			if len(r.taps) > 1 {
+			switch {
+			case len(r.taps) == 1:
+			case filepath.Ext(path) == ".safetensors": // layers are read in the order of their names
+				name += fmt.Sprintf("/%02d_%s", i+1, t.name)
+			default:
 				name += "/" + t.name
 			}
 			arrays = append(arrays, tensorValues(name, []int{part.split.Rows, t.dim}, part.rows(i)))

@@ -120,6 +120,9 @@ func Run(ctx context.Context, c Config, o Options) (*Result, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
+	if err := checkExport(o.Export); err != nil {
+		return nil, err
+	}
 	if c.DType == "float64" {
 		return runAll[float64](ctx, c, o)
 	}
