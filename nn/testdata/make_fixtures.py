@@ -227,13 +227,13 @@ def main():
         loss.backward()
         net.eval()
         evaluated = net.head(net.taps(x)[-1])
+        after = dict(net.named_buffers()) | {k: p.grad for k, p in net.named_parameters()}
         result.append(dict(
-            architecture=name, options=options, input=[h, w, c], rows=ROWS, state=state,
+            architecture=name, options=options, input=[h, w, c], rows=ROWS,
+            state=[[k, shape, digest(after[k].double())] for k, shape in state],  # of a parameter, its gradient; of a statistic, itself afterwards
             taps=[digest(rows_last(t)) for t in taps],
             logits=[number(v) for v in logits.detach().numpy().ravel()],
             evaluated=[number(v) for v in evaluated.detach().numpy().ravel()],
-            gradients={k: digest(p.grad) for k, p in net.named_parameters()},
-            statistics={k: digest(b.double()) for k, b in net.named_buffers() if b.ndim},
         ))
 
     path = pathlib.Path(__file__).with_name("networks.json")
