@@ -280,6 +280,24 @@ func (p Pool) window(i, j int) window {
 	return in
 }
 
+// windows is the window of output (i, j), and how many from there on can be taken together: whole ones are alike, and one call
+// should not last long.
+func (p Pool) windows(i, j int) (in window, n int) {
+	in = p.window(i, j)
+	if in.w1-in.w0 < p.KernelW {
+		return in, 1
+	}
+	n = (p.Width-in.w1)/p.Stride + 1
+	return in, max(1, min(n, 8*piece/(p.Channels*p.KernelH*p.KernelW)))
+}
+
+// right is the window n further to the right.
+func (in window) right(n int, p Pool) window {
+	in.w0 += n * p.Stride
+	in.w1 += n * p.Stride
+	return in
+}
+
 // MaxPool writes the largest element of every window of one sample and its place, counted row by row in
 // the window; of equal ones the first:
 //
@@ -289,9 +307,11 @@ func MaxPool[T float](y []T, place []uint8, x []T, p Pool) {
 	oh, ow := p.OutH(), p.OutW()
 	y, place, x = y[:oh*ow*c], place[:oh*ow*c], x[:p.Height*p.Width*c]
 	for i := range oh {
-		for j := range ow {
+		for j := 0; j < ow; {
+			in, n := p.windows(i, j)
 			o := (i*ow + j) * c
-			maxWindow(y[o:o+c], place[o:o+c], x, p, p.window(i, j))
+			maxWindows(y[o:o+n*c], place[o:o+n*c], x, p, in, n)
+			j += n
 		}
 	}
 }
@@ -304,9 +324,11 @@ func MaxPoolBackward[T float](dx, dy []T, place []uint8, p Pool) {
 	dy, place, dx = dy[:oh*ow*c], place[:oh*ow*c], dx[:p.Height*p.Width*c]
 	clear(dx)
 	for i := range oh {
-		for j := range ow {
+		for j := 0; j < ow; {
+			in, n := p.windows(i, j)
 			o := (i*ow + j) * c
-			maxWindowBackward(dx, dy[o:o+c], place[o:o+c], p, p.window(i, j))
+			maxWindowsBackward(dx, dy[o:o+n*c], place[o:o+n*c], p, in, n)
+			j += n
 		}
 	}
 }

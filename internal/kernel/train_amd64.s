@@ -3806,30 +3806,31 @@ end172:
 	VZEROUPPER
 	RET
 
-// func maxWindowAVX512(y *float32, place *uint8, x *float32, c int, h int, w int, pixel int, stride int, first int32, jump int32)
+// func maxWindowsAVX512(y *float32, place *uint8, x *float32, n int, skip int, c int, h int, w int, pixel int, stride int, first int32, jump int32)
 // Requires: AVX, AVX512F, SSE2
-TEXT ·maxWindowAVX512(SB), NOSPLIT, $0-72
+TEXT ·maxWindowsAVX512(SB), NOSPLIT, $0-88
 	MOVQ         $+1, AX
 	MOVQ         AX, X0
 	VPBROADCASTD X0, Z2
-	VBROADCASTSS jump+68(FP), Z3
-	MOVQ         c+24(FP), R9
-	MOVQ         pixel+48(FP), DX
-	MOVQ         stride+56(FP), BX
+	VBROADCASTSS jump+84(FP), Z3
+	MOVQ         n+24(FP), R14
+	MOVQ         c+40(FP), R9
+	MOVQ         pixel+64(FP), DX
+	MOVQ         stride+72(FP), BX
 	MOVQ         x+16(FP), R8
 	MOVQ         y+0(FP), SI
 	MOVQ         place+8(FP), DI
 
 loop173:
-	VBROADCASTSS first+64(FP), Z5
+	VBROADCASTSS first+80(FP), Z5
 	VMOVUPS      (R8), Z0
-	VBROADCASTSS first+64(FP), Z1
+	VBROADCASTSS first+80(FP), Z1
 	MOVQ         R8, R13
-	MOVQ         h+32(FP), R10
+	MOVQ         h+48(FP), R10
 
 rows174:
 	MOVQ R13, R12
-	MOVQ w+40(FP), R11
+	MOVQ w+56(FP), R11
 
 columns175:
 	VMOVUPS   (R12), Z4
@@ -3853,19 +3854,24 @@ columns175:
 	ADDQ      $+16, DI
 	SUBQ      $+16, R9
 	JNE       loop173
+	MOVQ      c+40(FP), R9
+	ADDQ      skip+32(FP), R8
+	DECQ      R14
+	JNE       loop173
 	VZEROUPPER
 	RET
 
-// func maxWindowBackwardAVX512(y *float32, place *uint8, x *float32, c int, h int, w int, pixel int, stride int, first int32, jump int32)
+// func maxWindowsBackwardAVX512(y *float32, place *uint8, x *float32, n int, skip int, c int, h int, w int, pixel int, stride int, first int32, jump int32)
 // Requires: AVX, AVX512F, SSE2
-TEXT ·maxWindowBackwardAVX512(SB), NOSPLIT, $0-72
+TEXT ·maxWindowsBackwardAVX512(SB), NOSPLIT, $0-88
 	MOVQ         $+1, AX
 	MOVQ         AX, X0
 	VPBROADCASTD X0, Z2
-	VBROADCASTSS jump+68(FP), Z3
-	MOVQ         c+24(FP), R9
-	MOVQ         pixel+48(FP), DX
-	MOVQ         stride+56(FP), BX
+	VBROADCASTSS jump+84(FP), Z3
+	MOVQ         n+24(FP), R14
+	MOVQ         c+40(FP), R9
+	MOVQ         pixel+64(FP), DX
+	MOVQ         stride+72(FP), BX
 	MOVQ         x+16(FP), R8
 	MOVQ         y+0(FP), SI
 	MOVQ         place+8(FP), DI
@@ -3873,13 +3879,13 @@ TEXT ·maxWindowBackwardAVX512(SB), NOSPLIT, $0-72
 loop176:
 	VMOVUPS      (SI), Z0
 	VPMOVZXBD    (DI), Z5
-	VBROADCASTSS first+64(FP), Z1
+	VBROADCASTSS first+80(FP), Z1
 	MOVQ         R8, R13
-	MOVQ         h+32(FP), R10
+	MOVQ         h+48(FP), R10
 
 rows177:
 	MOVQ R13, R12
-	MOVQ w+40(FP), R11
+	MOVQ w+56(FP), R11
 
 columns178:
 	VPCMPEQD  Z1, Z5, K1
@@ -3898,6 +3904,10 @@ columns178:
 	ADDQ      $+64, R8
 	ADDQ      $+16, DI
 	SUBQ      $+16, R9
+	JNE       loop176
+	MOVQ      c+40(FP), R9
+	ADDQ      skip+32(FP), R8
+	DECQ      R14
 	JNE       loop176
 	VZEROUPPER
 	RET
@@ -7690,30 +7700,31 @@ end352:
 	VZEROUPPER
 	RET
 
-// func maxWindowAVX2(y *float32, place *uint8, x *float32, c int, h int, w int, pixel int, stride int, first int32, jump int32)
+// func maxWindowsAVX2(y *float32, place *uint8, x *float32, n int, skip int, c int, h int, w int, pixel int, stride int, first int32, jump int32)
 // Requires: AVX, AVX2, SSE2
-TEXT ·maxWindowAVX2(SB), NOSPLIT, $0-72
+TEXT ·maxWindowsAVX2(SB), NOSPLIT, $0-88
 	MOVQ         $+1, AX
 	MOVQ         AX, X0
 	VPBROADCASTD X0, Y2
-	VBROADCASTSS jump+68(FP), Y3
-	MOVQ         c+24(FP), R9
-	MOVQ         pixel+48(FP), DX
-	MOVQ         stride+56(FP), BX
+	VBROADCASTSS jump+84(FP), Y3
+	MOVQ         n+24(FP), R14
+	MOVQ         c+40(FP), R9
+	MOVQ         pixel+64(FP), DX
+	MOVQ         stride+72(FP), BX
 	MOVQ         x+16(FP), R8
 	MOVQ         y+0(FP), SI
 	MOVQ         place+8(FP), DI
 
 loop353:
-	VBROADCASTSS first+64(FP), Y5
+	VBROADCASTSS first+80(FP), Y5
 	VMOVUPS      (R8), Y0
-	VBROADCASTSS first+64(FP), Y1
+	VBROADCASTSS first+80(FP), Y1
 	MOVQ         R8, R13
-	MOVQ         h+32(FP), R10
+	MOVQ         h+48(FP), R10
 
 rows354:
 	MOVQ R13, R12
-	MOVQ w+40(FP), R11
+	MOVQ w+56(FP), R11
 
 columns355:
 	VMOVUPS      (R12), Y4
@@ -7740,19 +7751,24 @@ columns355:
 	ADDQ         $+8, DI
 	SUBQ         $+8, R9
 	JNE          loop353
+	MOVQ         c+40(FP), R9
+	ADDQ         skip+32(FP), R8
+	DECQ         R14
+	JNE          loop353
 	VZEROUPPER
 	RET
 
-// func maxWindowBackwardAVX2(y *float32, place *uint8, x *float32, c int, h int, w int, pixel int, stride int, first int32, jump int32)
+// func maxWindowsBackwardAVX2(y *float32, place *uint8, x *float32, n int, skip int, c int, h int, w int, pixel int, stride int, first int32, jump int32)
 // Requires: AVX, AVX2, SSE2
-TEXT ·maxWindowBackwardAVX2(SB), NOSPLIT, $0-72
+TEXT ·maxWindowsBackwardAVX2(SB), NOSPLIT, $0-88
 	MOVQ         $+1, AX
 	MOVQ         AX, X0
 	VPBROADCASTD X0, Y2
-	VBROADCASTSS jump+68(FP), Y3
-	MOVQ         c+24(FP), R9
-	MOVQ         pixel+48(FP), DX
-	MOVQ         stride+56(FP), BX
+	VBROADCASTSS jump+84(FP), Y3
+	MOVQ         n+24(FP), R14
+	MOVQ         c+40(FP), R9
+	MOVQ         pixel+64(FP), DX
+	MOVQ         stride+72(FP), BX
 	MOVQ         x+16(FP), R8
 	MOVQ         y+0(FP), SI
 	MOVQ         place+8(FP), DI
@@ -7760,13 +7776,13 @@ TEXT ·maxWindowBackwardAVX2(SB), NOSPLIT, $0-72
 loop356:
 	VMOVUPS      (SI), Y0
 	VPMOVZXBD    (DI), Y5
-	VBROADCASTSS first+64(FP), Y1
+	VBROADCASTSS first+80(FP), Y1
 	MOVQ         R8, R13
-	MOVQ         h+32(FP), R10
+	MOVQ         h+48(FP), R10
 
 rows357:
 	MOVQ R13, R12
-	MOVQ w+40(FP), R11
+	MOVQ w+56(FP), R11
 
 columns358:
 	VPCMPEQD Y1, Y5, Y6
@@ -7785,6 +7801,10 @@ columns358:
 	ADDQ     $+32, R8
 	ADDQ     $+8, DI
 	SUBQ     $+8, R9
+	JNE      loop356
+	MOVQ     c+40(FP), R9
+	ADDQ     skip+32(FP), R8
+	DECQ     R14
 	JNE      loop356
 	VZEROUPPER
 	RET

@@ -265,41 +265,53 @@ func (n *Norm[T]) backward(dx, dy, x, slope, offset []T) {
 	}
 }
 
-// maxWindow takes whole registers of channels in assembly, the rest in Go.
-func maxWindow[T float](y []T, place []uint8, x []T, p Pool, in window) {
-	l := levelOf[T]()
-	whole := len(y) &^ (floats[l] - 1)
+// maxWindows takes whole registers of channels in assembly, the rest in Go. Windows go together where there is no rest.
+func maxWindows[T float](y []T, place []uint8, x []T, p Pool, in window, n int) {
+	l, c := levelOf[T](), p.Channels
+	whole := c &^ (floats[l] - 1)
+	if whole < c && n > 1 {
+		for k := range n {
+			maxWindows(y[k*c:(k+1)*c], place[k*c:(k+1)*c], x, p, in.right(k, p), 1)
+		}
+		return
+	}
 	if whole > 0 {
-		pixel, stride := 4*p.Channels, 4*p.Channels*p.Width
+		pixel, stride, skip := 4*c, 4*c*p.Width, 4*(p.Stride*c-whole)
 		h, w := in.h1-in.h0, in.w1-in.w0
 		first, jump := int32(in.first), int32(p.KernelW-w)
-		x := data(x[(in.h0*p.Width+in.w0)*p.Channels:])
+		x := data(x[(in.h0*p.Width+in.w0)*c:])
 		if l == levelAVX512 {
-			maxWindowAVX512(data(y), &place[0], x, whole, h, w, pixel, stride, first, jump)
+			maxWindowsAVX512(data(y), &place[0], x, n, skip, whole, h, w, pixel, stride, first, jump)
 		} else {
-			maxWindowAVX2(data(y), &place[0], x, whole, h, w, pixel, stride, first, jump)
+			maxWindowsAVX2(data(y), &place[0], x, n, skip, whole, h, w, pixel, stride, first, jump)
 		}
 	}
-	if whole < len(y) {
+	if whole < c {
 		maxWindowGo(y, place, x, p, in, whole)
 	}
 }
 
-func maxWindowBackward[T float](dx, dy []T, place []uint8, p Pool, in window) {
-	l := levelOf[T]()
-	whole := len(dy) &^ (floats[l] - 1)
+func maxWindowsBackward[T float](dx, dy []T, place []uint8, p Pool, in window, n int) {
+	l, c := levelOf[T](), p.Channels
+	whole := c &^ (floats[l] - 1)
+	if whole < c && n > 1 {
+		for k := range n {
+			maxWindowsBackward(dx, dy[k*c:(k+1)*c], place[k*c:(k+1)*c], p, in.right(k, p), 1)
+		}
+		return
+	}
 	if whole > 0 {
-		pixel, stride := 4*p.Channels, 4*p.Channels*p.Width
+		pixel, stride, skip := 4*c, 4*c*p.Width, 4*(p.Stride*c-whole)
 		h, w := in.h1-in.h0, in.w1-in.w0
 		first, jump := int32(in.first), int32(p.KernelW-w)
-		dx := data(dx[(in.h0*p.Width+in.w0)*p.Channels:])
+		dx := data(dx[(in.h0*p.Width+in.w0)*c:])
 		if l == levelAVX512 {
-			maxWindowBackwardAVX512(data(dy), &place[0], dx, whole, h, w, pixel, stride, first, jump)
+			maxWindowsBackwardAVX512(data(dy), &place[0], dx, n, skip, whole, h, w, pixel, stride, first, jump)
 		} else {
-			maxWindowBackwardAVX2(data(dy), &place[0], dx, whole, h, w, pixel, stride, first, jump)
+			maxWindowsBackwardAVX2(data(dy), &place[0], dx, n, skip, whole, h, w, pixel, stride, first, jump)
 		}
 	}
-	if whole < len(dy) {
+	if whole < c {
 		maxWindowBackwardGo(dx, dy, place, p, in, whole)
 	}
 }

@@ -24,11 +24,15 @@ func moments[T float](sum, square []float64, x, shift []T) {
 func (n *Norm[T]) forward(y, x []T)                      { n.forwardGo(y, x) }
 func (n *Norm[T]) sums(sum, dot []float64, dy, x []T)    { n.sumsGo(sum, dot, dy, x) }
 func (n *Norm[T]) backward(dx, dy, x, slope, offset []T) { n.backwardGo(dx, dy, x, slope, offset) }
-func maxWindow[T float](y []T, place []uint8, x []T, p Pool, in window) {
-	maxWindowGo(y, place, x, p, in, 0)
+func maxWindows[T float](y []T, place []uint8, x []T, p Pool, in window, n int) {
+	for k, c := 0, p.Channels; k < n; k++ {
+		maxWindowGo(y[k*c:(k+1)*c], place[k*c:(k+1)*c], x, p, in.right(k, p), 0)
+	}
 }
-func maxWindowBackward[T float](dx, dy []T, place []uint8, p Pool, in window) {
-	maxWindowBackwardGo(dx, dy, place, p, in, 0)
+func maxWindowsBackward[T float](dx, dy []T, place []uint8, p Pool, in window, n int) {
+	for k, c := 0, p.Channels; k < n; k++ {
+		maxWindowBackwardGo(dx, dy[k*c:(k+1)*c], place[k*c:(k+1)*c], p, in.right(k, p), 0)
+	}
 }
 func largest[T float](x []T) T                            { return largestGo(x) }
 func exponentials[T float](y, x []T, shift T) float64     { return exponentialsGo(y, x, shift) }

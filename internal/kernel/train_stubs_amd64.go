@@ -144,15 +144,15 @@ func columnMomentsAVX512(x *float32, sum *float32, square *float32, shift *float
 //go:noescape
 func moveMomentsAVX512(sum *float64, square *float64, chunkSum *float32, chunkSquare *float32, first *float32, shift *float32, a float64, n int)
 
-// maxWindowAVX512 writes the maxima of h x w pixels and their numbers: first, one more to the right, jump more at the end of a row.
+// maxWindowsAVX512 writes the maxima of h x w pixels and their numbers: first, one more to the right, jump more at the end of a row.
 //
 //go:noescape
-func maxWindowAVX512(y *float32, place *uint8, x *float32, c int, h int, w int, pixel int, stride int, first int32, jump int32)
+func maxWindowsAVX512(y *float32, place *uint8, x *float32, n int, skip int, c int, h int, w int, pixel int, stride int, first int32, jump int32)
 
-// maxWindowBackwardAVX512 adds y to the pixel whose number is the place; x is the gradient that is added to.
+// maxWindowsBackwardAVX512 adds y to the pixel whose number is the place; x is the gradient that is added to.
 //
 //go:noescape
-func maxWindowBackwardAVX512(y *float32, place *uint8, x *float32, c int, h int, w int, pixel int, stride int, first int32, jump int32)
+func maxWindowsBackwardAVX512(y *float32, place *uint8, x *float32, n int, skip int, c int, h int, w int, pixel int, stride int, first int32, jump int32)
 
 // standardizeAVX512 writes scale src + shift; n is a multiple of three registers, the length of scale and shift.
 //
@@ -299,15 +299,15 @@ func columnMomentsAVX2(x *float32, sum *float32, square *float32, shift *float32
 //go:noescape
 func moveMomentsAVX2(sum *float64, square *float64, chunkSum *float32, chunkSquare *float32, first *float32, shift *float32, a float64, n int)
 
-// maxWindowAVX2 writes the maxima of h x w pixels and their numbers: first, one more to the right, jump more at the end of a row.
+// maxWindowsAVX2 writes the maxima of h x w pixels and their numbers: first, one more to the right, jump more at the end of a row.
 //
 //go:noescape
-func maxWindowAVX2(y *float32, place *uint8, x *float32, c int, h int, w int, pixel int, stride int, first int32, jump int32)
+func maxWindowsAVX2(y *float32, place *uint8, x *float32, n int, skip int, c int, h int, w int, pixel int, stride int, first int32, jump int32)
 
-// maxWindowBackwardAVX2 adds y to the pixel whose number is the place; x is the gradient that is added to.
+// maxWindowsBackwardAVX2 adds y to the pixel whose number is the place; x is the gradient that is added to.
 //
 //go:noescape
-func maxWindowBackwardAVX2(y *float32, place *uint8, x *float32, c int, h int, w int, pixel int, stride int, first int32, jump int32)
+func maxWindowsBackwardAVX2(y *float32, place *uint8, x *float32, n int, skip int, c int, h int, w int, pixel int, stride int, first int32, jump int32)
 
 // standardizeAVX2 writes scale src + shift; n is a multiple of three registers, the length of scale and shift.
 //

@@ -651,12 +651,14 @@ func (v *vector) moveMoments() {
 	v.finish()
 }
 
-// windows makes the loops over one window of a max-pooling. Channels come in whole registers: c is a multiple of the floats.
+// windows makes the loops over n windows of a max-pooling that lie beside each other, skip bytes from the end of the channels of one to the
+// beginning of the next. Channels come in whole registers: c is a multiple of the floats.
 func (v *vector) windows() {
 	var (
 		y, place, x, c = reg.RSI, reg.RDI, reg.R8, reg.R9
 		h, w, tap, row = reg.R10, reg.R11, reg.R12, reg.R13
 		pixel, stride  = reg.RDX, reg.RBX
+		windows        = reg.R14
 	)
 	const (
 		best, number_, one, jump, new, index, not = 0, 1, 2, 3, 4, 5, 6
@@ -667,6 +669,7 @@ func (v *vector) windows() {
 		v.MOVQ(reg.RAX, reg.X0)
 		v.VPBROADCASTD(reg.X0, v.r(one))
 		v.VBROADCASTSS(paramAddress(v.generator, "jump"), v.r(jump))
+		v.Load(v.Param("n"), windows)
 		v.Load(v.Param("c"), c)
 		v.Load(v.Param("pixel"), pixel)
 		v.Load(v.Param("stride"), stride)
@@ -700,11 +703,15 @@ func (v *vector) windows() {
 		v.ADDQ(number(v.floats()), place)
 		v.SUBQ(number(v.floats()), c)
 		v.JNE(ref(loop))
+		v.Load(v.Param("c"), c)
+		v.ADDQ(paramAddress(v.generator, "skip"), x)
+		v.DECQ(windows)
+		v.JNE(ref(loop))
 		v.finish()
 	}
-	const parameters = "(y *float32, place *uint8, x *float32, c, h, w, pixel, stride int, first, jump int32)"
+	const parameters = "(y *float32, place *uint8, x *float32, n, skip, c, h, w, pixel, stride int, first, jump int32)"
 
-	begin("maxWindow", "func"+parameters, "writes the maxima of h x w pixels and their numbers: first, one more to the right, jump more at the end of a row.")
+	begin("maxWindows", "func"+parameters, "writes the maxima of h x w pixels and their numbers: first, one more to the right, jump more at the end of a row.")
 	loop := v.label("loop")
 	v.Label(loop)
 	v.VBROADCASTSS(paramAddress(v.generator, "first"), v.r(index))
@@ -737,7 +744,7 @@ func (v *vector) windows() {
 	}
 	next(loop)
 
-	begin("maxWindowBackward", "func"+parameters, "adds y to the pixel whose number is the place; x is the gradient that is added to.")
+	begin("maxWindowsBackward", "func"+parameters, "adds y to the pixel whose number is the place; x is the gradient that is added to.")
 	loop = v.label("loop")
 	v.Label(loop)
 	v.VMOVUPS(at(y, 0), v.r(best))
