@@ -40,6 +40,18 @@ func (d *Data) open(seed uint64, progress func(done, total int64)) (*dataset.Set
 	return set, nil
 }
 
+// minority are the small classes of a step imbalance, which the metrics of imbalance compare whatever the ratio; nil finds them from
+// the counts.
+func (d *Data) minority(classes int) (small []int64) {
+	if d.Majority == 0 || d.Composite != nil {
+		return nil
+	}
+	for c := d.Majority; c < classes; c++ {
+		small = append(small, int64(c))
+	}
+	return small
+}
+
 // loaders are the batches of training, and those of evaluation: the rows as they are, in order. Test is nil without test rows.
 type loaders[T float32 | float64] struct {
 	train, fixed, test *dataset.Loader[T]

@@ -25,42 +25,47 @@ type Evaluation struct {
 	Loss   float64  `json:"loss"`   // mean over rows, with the terms that the loss adds, without weight decay
 	Floor  *float64 `json:"floor"`  // what the loss of the data cannot go below; null where that is not known
 	Excess *float64 `json:"excess"` // how far the loss of the data is above it
+
+	// Rows and Wrong of each class; nil where rows have several tags.
+	ClassRows  []int `json:"class_rows,omitempty"`
+	ClassWrong []int `json:"class_wrong,omitempty"`
 }
 
-// wrongRows counts rows whose label has not the largest logit, or of whose tags one has not a larger logit than every other tag. A
-// tie counts as wrong unless the label is the first of the largest.
+// wrongRows counts the rows that the network gets wrong.
 func wrongRows[T nn.Float](b *nn.Batch[T]) (wrong int) {
-	k := b.Classes
 	for i := range b.Rows {
-		z := b.Logits[i*k : (i+1)*k]
-		if b.Tags == nil {
-			at := 0
-			for j, v := range z {
-				if v > z[at] {
-					at = j
-				}
-			}
-			if at != int(b.Labels[i]) || z[at] != z[at] {
-				wrong++
-			}
-			continue
-		}
-		var least, most T
-		some, other := false, false
-		for j, v := range z {
-			if b.Tags[i*k+j] != 0 {
-				if !some || v < least {
-					least, some = v, true
-				}
-			} else if !other || v > most {
-				most, other = v, true
-			}
-		}
-		if some && other && !(least > most) {
+		if wrongRow(b, i) {
 			wrong++
 		}
 	}
 	return wrong
+}
+
+// wrongRow reports whether the label of a row has not the largest logit, or one of its tags has not a larger logit than every other
+// tag. A tie counts as wrong unless the label is the first of the largest.
+func wrongRow[T nn.Float](b *nn.Batch[T], i int) bool {
+	z := b.Logits[i*b.Classes : (i+1)*b.Classes]
+	if b.Tags == nil {
+		at := 0
+		for j, v := range z {
+			if v > z[at] {
+				at = j
+			}
+		}
+		return at != int(b.Labels[i]) || z[at] != z[at]
+	}
+	var least, most T
+	some, other := false, false
+	for j, v := range z {
+		if b.Tags[i*b.Classes+j] != 0 {
+			if !some || v < least {
+				least, some = v, true
+			}
+		} else if !other || v > most {
+			most, other = v, true
+		}
+	}
+	return some && other && !(least > most)
 }
 
 // A tap is an output of the network that is measured.
@@ -142,6 +147,9 @@ func (r *run[T]) look(ctx context.Context, measured bool, epoch int) (train, tes
 // evaluate passes all rows through the network, and keeps the outputs of the taps if there is room for them.
 func (r *run[T]) evaluate(ctx context.Context, l *dataset.Loader[T], keep [][]T) (*Evaluation, error) {
 	e := &Evaluation{}
+	if k := len(r.set.Classes); r.labels != nil {
+		e.ClassRows, e.ClassWrong = make([]int, k), make([]int, k)
+	}
 	var floor, data, weights float64
 	known := true
 	for batch := range l.Batches() {
@@ -164,7 +172,18 @@ func (r *run[T]) evaluate(ctx context.Context, l *dataset.Loader[T], keep [][]T)
 		floor += weight * f
 		known = known && ok
 		weights += weight
-		e.Wrong += wrongRows(b)
+		for i := range n {
+			wrong := wrongRow(b, i)
+			if wrong {
+				e.Wrong++
+			}
+			if b.Tags == nil {
+				e.ClassRows[b.Labels[i]]++
+				if wrong {
+					e.ClassWrong[b.Labels[i]]++
+				}
+			}
+		}
 		for i, t := range r.taps {
 			if keep != nil {
 				store(keep[i][e.Rows*t.dim:], b.Taps[t.index], t)
@@ -260,7 +279,7 @@ func (r *run[T]) measure(ctx context.Context, epoch int) (*collapse.Report, erro
 		return nil, err
 	}
 	m := &r.c.Measure
-	report, err := collapse.Measure(ctx, set, collapse.Options{Metrics: m.Metrics, Alpha: m.Alpha, Confidence: m.Confidence, NoVerdict: m.NoVerdict, Predict: m.Predict, Seed: r.seed})
+	report, err := collapse.Measure(ctx, set, collapse.Options{Metrics: m.Metrics, Alpha: m.Alpha, Confidence: m.Confidence, NoVerdict: m.NoVerdict, Predict: m.Predict, Seed: r.seed, Minority: r.c.Data.minority(len(r.set.Classes))})
 	if err != nil {
 		return nil, err
 	}

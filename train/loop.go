@@ -85,7 +85,6 @@ func newRun[T nn.Float](c *Config, o *Options, set *dataset.Set, seed uint64) (*
 		return nil, configError("loss", "%v", err)
 	}
 	r.net.DetachHead(r.loss.DetachesHead())
-	r.net.DetachHead(r.loss.DetachesHead())
 	if r.classWeights, err = c.Data.classWeights(counts); err != nil {
 		return nil, configError("data.class_weights", "%v", err)
 	}

@@ -3,12 +3,15 @@ package train
 import (
 	"bytes"
 	"context"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"testing"
 
+	"github.com/collapsar/collapsar/collapse"
+	"github.com/collapsar/collapsar/features"
 	"github.com/collapsar/collapsar/nn"
 )
 
@@ -147,6 +150,64 @@ func TestTerminalPhase(t *testing.T) {
 		v := report.Results[len(report.Results)-1].Metrics["classifier_error"]
 		if past := measured[i] == *run.ZeroErrorEpoch; past != (v.Number == 0 && !slices.ContainsFunc(measured[:i], func(e int) bool { return e == *run.ZeroErrorEpoch })) {
 			t.Errorf("epoch %d: classifier_error %v, the first without error is %d", measured[i], v.Number, *run.ZeroErrorEpoch)
+		}
+	}
+}
+
+// Of a step imbalance the small classes are known whatever the ratio, and errors are counted by class: both agree with the features
+// and the classifier that were exported.
+func TestImbalance(t *testing.T) {
+	c := small()
+	c.Data.Source = "geomnist:train=40,test=10,classes=4"
+	c.Data.PerClass, c.Data.Majority, c.Data.Ratio = 40, 2, 1
+	c.Epochs = 1
+	c.Optimizer.LR = 1e-3
+	path := filepath.Join(t.TempDir(), "features.npz")
+	run := train(t, t.Context(), c, Options{Export: path}).Runs[0]
+	set, err := features.Open(path, features.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer set.Close()
+	report, err := collapse.Measure(t.Context(), set, collapse.Options{Minority: []int64{2, 3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := len(report.Results) - 1
+	got, want := run.Reports[len(run.Reports)-1].Results[end].Metrics["minority_cos_w"], report.Results[end].Metrics["minority_cos_w"]
+	if got.Reason != "" || got.Number != want.Number {
+		t.Errorf("minority_cos_w %v, wanted %v", got, want)
+	}
+
+	layer, head := set.Layers[len(set.Layers)-1], set.Classifier
+	for _, f := range []struct {
+		split *features.Split
+		e     *Evaluation
+		rows  int
+	}{{layer.Train, run.Train, 40}, {layer.Test, run.Test, 10}} {
+		wrong := make([]int, 4)
+		for batch, err := range f.split.Batches(t.Context(), 64) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range batch.Rows {
+				best, most := 0, math.Inf(-1)
+				for k := range 4 {
+					z := head.Bias[k]
+					for j := range batch.Dim {
+						z += head.Weights[k*batch.Dim+j] * float64(batch.Float32[i*batch.Dim+j])
+					}
+					if z > most {
+						best, most = k, z
+					}
+				}
+				if y := int(batch.Labels[i]); best != y {
+					wrong[y]++
+				}
+			}
+		}
+		if f.e.Wrong == 0 || !slices.Equal(f.e.ClassWrong, wrong) || !slices.Equal(f.e.ClassRows, slices.Repeat([]int{f.rows}, 4)) {
+			t.Errorf("wrong %v of %v rows, wanted %v of %d each", f.e.ClassWrong, f.e.ClassRows, wrong, f.rows)
 		}
 	}
 }
