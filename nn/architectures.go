@@ -13,7 +13,7 @@ import (
 type ArchitectureOptions struct {
 	Input      Shape  // of a sample; always needed
 	Classes    int    // outputs of the head; always needed
-	Width      int    // of the hidden layers of an MLP (512); channels of the first stage of a VGG or ResNet (64), of a CNN (32)
+	Width      int    // of the hidden layers of an MLP (512); channels of the first stage of a VGG or ResNet (64), of a CNN (32, or 16 with linear features)
 	Depth      int    // hidden layers of an MLP (2)
 	Norm       string // "batch", "group" (of 16 channels, Wu and He 2018; of all where 16 does not divide them) or "none"
 	FeatureDim int    // what the head sees: outputs of the last hidden layer, convolution or block, which alone changes
@@ -28,15 +28,16 @@ type blueprint struct {
 }
 
 var blueprints = map[string]blueprint{
-	"mlp":      {"batch", "fc", mlp},
-	"cnn":      {"none", "fc", cnn},
-	"lenet":    {"none", "fc3", lenet},
-	"vgg11":    {"batch", "classifier", vgg(1, 1, 2, 2, 2)},
-	"vgg13":    {"batch", "classifier", vgg(2, 2, 2, 2, 2)},
-	"vgg16":    {"batch", "classifier", vgg(2, 2, 3, 3, 3)},
-	"resnet18": {"batch", "fc", resnet(basicBlock, 1, 2, 2, 2, 2)},
-	"resnet34": {"batch", "fc", resnet(basicBlock, 1, 3, 4, 6, 3)},
-	"resnet50": {"batch", "fc", resnet(bottleneck, 4, 3, 4, 6, 3)},
+	"mlp":        {"batch", "fc", mlp},
+	"cnn":        {"none", "fc", cnn},
+	"cnn_linear": {"batch", "fc", cnnLinear},
+	"lenet":      {"none", "fc3", lenet},
+	"vgg11":      {"batch", "classifier", vgg(1, 1, 2, 2, 2)},
+	"vgg13":      {"batch", "classifier", vgg(2, 2, 2, 2, 2)},
+	"vgg16":      {"batch", "classifier", vgg(2, 2, 3, 3, 3)},
+	"resnet18":   {"batch", "fc", resnet(basicBlock, 1, 2, 2, 2, 2)},
+	"resnet34":   {"batch", "fc", resnet(basicBlock, 1, 3, 4, 6, 3)},
+	"resnet50":   {"batch", "fc", resnet(bottleneck, 4, 3, 4, 6, 3)},
 }
 
 // Architectures lists the names that Build knows.
@@ -46,13 +47,15 @@ func Architectures() []string { return slices.Sorted(maps.Keys(blueprints)) }
 //
 //   - mlp: Depth times dense, batch norm, ReLU, then the head;
 //   - cnn: two convolutions 3x3 with Width and 2 Width channels, max pooling, a dense layer of 128;
+//   - cnn_linear: two convolutions 5x5 of stride 2 with Width and 2 Width channels, a dense layer of 256 with the norm, and features (32) that
+//     no ReLU confines, so that a simplex and the sums of its vectors are within reach;
 //   - lenet: LeNet-5 with ReLU and max pooling (LeCun, Bottou, Bengio, Haffner 1998), as the published GeoMNIST runs have it;
 //   - vgg11, vgg13, vgg16: Simonyan and Zisserman 2015 with batch norm and one dense layer, as is usual for images of 32 x 32;
 //   - resnet18, resnet34, resnet50: He, Zhang, Ren, Sun 2016 with the stem for images of 32 x 32, a convolution 3x3 without pooling.
 //
-// Every block or hidden layer before the features is a tap. Modules are named as in torchvision, those of mlp, cnn and lenet as in
-// testdata/make_fixtures.py. The error says which name is nearest, or which option does not fit; whether the input is large enough shows
-// in New.
+// Every block or hidden layer before the features is a tap. Modules are named as in torchvision, those of mlp,
+// cnn and lenet as in testdata/make_fixtures.py. The error says which name is nearest, or which option does not
+// fit; whether the input is large enough shows in New.
 func Build(name string, o ArchitectureOptions) (Architecture, error) {
 	b, ok := blueprints[name]
 	if !ok {
@@ -109,6 +112,15 @@ func cnn(o ArchitectureOptions) []Layer {
 		[]Layer{Flatten{}, Dense{Name: "fc1", Out: or(o.FeatureDim, 128), Bias: true}, ReLU{}})
 }
 
+func cnnLinear(o ArchitectureOptions) []Layer {
+	width, hidden := or(o.Width, 16), 256
+	return slices.Concat(
+		[]Layer{Conv{Name: "conv1", Out: width, Kernel: 5, Stride: 2, Pad: 2, Bias: true}, ReLU{}, Mark{"conv1"}},
+		[]Layer{Conv{Name: "conv2", Out: 2 * width, Kernel: 5, Stride: 2, Pad: 2, Bias: true}, ReLU{}, Mark{"conv2"}},
+		[]Layer{Flatten{}, Dense{Name: "fc1", Out: hidden, Bias: true}}, o.norm("bn1", hidden), []Layer{ReLU{}, Mark{"fc1"}},
+		[]Layer{Dense{Name: "fc2", Out: or(o.FeatureDim, 32), Bias: true}})
+}
+
 func lenet(o ArchitectureOptions) []Layer {
 	return slices.Concat(
 		o.conv("conv1", "bn1", Conv{Out: 6, Kernel: 5}), []Layer{ReLU{}, MaxPool{Kernel: 2}, Mark{"conv1"}},
@@ -159,8 +171,8 @@ func bottleneck(o ArchitectureOptions, name string, width, out, stride int) []La
 		o.conv(name+".conv3", name+".bn3", Conv{Out: out, Kernel: 1}))
 }
 
-// resnet has four stages of so many blocks, whose outputs have expansion times the inner width. The shortcut of a block that
-// changes the shape is a convolution 1x1.
+// resnet has four stages of so many blocks, whose outputs have expansion times the inner width. The shortcut of
+// a block that changes the shape is a convolution 1x1.
 func resnet(body block, expansion int, blocks ...int) func(ArchitectureOptions) []Layer {
 	return func(o ArchitectureOptions) []Layer {
 		in := or(o.Width, 64)

@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// Numbers of parameters: of LeNet as published with the GeoMNIST runs, of the reference MLP and a CNN by hand, of the others what
-// PyTorch counts in the usual implementations for CIFAR-10 (one dense layer behind the convolutions).
+// Numbers of parameters: of LeNet as published with the GeoMNIST runs, of the reference MLP and a CNN by hand,
+// of the others what PyTorch counts in the usual implementations for CIFAR-10 (one dense layer behind the
+// convolutions).
 func TestParameterCounts(t *testing.T) {
 	gray, colour := Shape{28, 28, 1}, Shape{32, 32, 3}
 	for _, c := range []struct {
@@ -21,6 +22,7 @@ func TestParameterCounts(t *testing.T) {
 		{"mlp", ArchitectureOptions{Input: gray, Classes: 10, Width: 7, Depth: 1, Norm: "none"}, 785*7 + 80},
 		{"mlp", ArchitectureOptions{Input: gray, Classes: 10, Width: 32, Norm: "group", FeatureDim: 10}, 784*32 + 64 + 32*10 + 20 + 110},
 		{"cnn", ArchitectureOptions{Input: gray, Classes: 10}, 32*10 + 64*(32*9+1) + 128*(14*14*64+1) + 10*129},
+		{"cnn_linear", ArchitectureOptions{Input: gray, Classes: 10}, 16*26 + 32*(16*25+1) + 256*(7*7*32+1) + 2*256 + 32*257 + 10*33},
 		{"vgg11", ArchitectureOptions{Input: colour, Classes: 10}, 9231114},
 		{"vgg13", ArchitectureOptions{Input: colour, Classes: 10}, 9416010},
 		{"vgg16", ArchitectureOptions{Input: colour, Classes: 10}, 14728266},

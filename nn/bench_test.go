@@ -7,8 +7,8 @@ import (
 	"github.com/collapsar/collapsar/internal/parallel"
 )
 
-// A whole training step at batch 128: forward, cross-entropy, backward, SGD with momentum and weight decay. bench/train_step.py
-// times the same in PyTorch.
+// A whole training step at batch 128: forward, cross-entropy, backward, SGD with momentum and weight decay.
+// bench/train_step.py times the same in PyTorch.
 func BenchmarkTrainingStep(b *testing.B) {
 	for _, c := range []struct {
 		name, architecture string

@@ -6,9 +6,10 @@ import (
 	"github.com/collapsar/collapsar/internal/kernel"
 )
 
-// Conv is a convolution in PyTorch's sense, a cross-correlation: every output pixel is the product of a window of
-// Kernel x Kernel pixels of the input, Stride apart and reaching Pad pixels of zeros beyond the border, with a matrix. With Groups, channels
-// are divided into so many groups that do not see each other. Stride and Groups 0 mean 1.
+// Conv is a convolution in PyTorch's sense, a cross-correlation: every output pixel is the product of a window
+// of Kernel x Kernel pixels of the input, Stride apart and reaching Pad pixels of zeros beyond the border, with
+// a matrix. With Groups, channels are divided into so many groups that do not see each other. Stride and Groups
+// 0 mean 1.
 type Conv struct {
 	Name                        string
 	Out                         int // channels

@@ -22,8 +22,8 @@ func fill(stream uint64, n int) []float64 {
 	return u
 }
 
-// Networks with PyTorch's state give PyTorch's logits, outputs, gradients and running statistics: names, shapes, layouts, the order
-// after a flatten, and the meaning of every layer.
+// Networks with PyTorch's state give PyTorch's logits, outputs, gradients and running statistics: names, shapes,
+// layouts, the order after a flatten, and the meaning of every layer.
 func TestPyTorch(t *testing.T) {
 	file, err := os.ReadFile("testdata/networks.json")
 	if err != nil {

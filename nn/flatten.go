@@ -1,7 +1,7 @@
 package nn
 
-// Flatten makes a vector of an image. The numbers stay where they are, pixel by pixel; the matrix of a dense layer behind
-// it is handed over with its columns in PyTorch's order.
+// Flatten makes a vector of an image. The numbers stay where they are, pixel by pixel; the matrix of a dense
+// layer behind it is handed over with its columns in PyTorch's order.
 type Flatten struct{}
 
 func (Flatten) kind() string { return "flatten" }

@@ -26,8 +26,8 @@ func Initialisations() []string {
 //   - orthogonal: matrices with orthonormal rows or columns, times sqrt(2) where a ReLU follows, times 1 in the head; biases 0 (Saxe, McClelland, Ganguli 2014);
 //   - scaled:F: as pytorch, times the number F (small F: rich, large F: lazy training, Chizat, Oyallon, Bach 2019).
 //
-// Scales of norms become 1 and shifts 0, running means 0 and running variances 1, whatever the scheme. Frozen weights stay. An empty scheme is
-// pytorch.
+// Scales of norms become 1 and shifts 0, running means 0 and running variances 1, whatever the scheme. Frozen
+// weights stay. An empty scheme is pytorch.
 func (net *Network[T]) Init(scheme string, seed uint64) error {
 	name, factor, err := parseScheme(scheme)
 	if err != nil {
@@ -107,8 +107,9 @@ func (t Tensor[T]) draw(name string, factor float64, r *rand.Rand, inHead bool) 
 	}
 }
 
-// orthogonal replaces a random m x n matrix by one whose rows (m <= n) or columns are orthogonal vectors of length gain: the Q of its QR factorisation, R with a
-// positive diagonal, which is uniformly distributed if the numbers were normal.
+// orthogonal replaces a random m x n matrix by one whose rows (m <= n) or columns are orthogonal vectors of
+// length gain: the Q of its QR factorisation, R with a positive diagonal, which is uniformly distributed if the
+// numbers were normal.
 func orthogonal(m, n int, a []float64, gain float64) {
 	rows := a // the vectors, as columns, for QR
 	if m < n {

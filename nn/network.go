@@ -125,9 +125,9 @@ func (net *Network[T]) Forward(x []T, n int, m Mode) (logits []T) {
 	return net.logits.rows(n)
 }
 
-// Backward writes the gradient of the loss with respect to Params to Grads, given that with respect to the logits of the
-// last Forward, which was one in mode Train, n x K. dTaps[i], unless nil, is added to the gradient of the output of tap i; dTaps itself may
-// be nil. A gradient at the network's input is not formed.
+// Backward writes the gradient of the loss with respect to Params to Grads, given that with respect to the
+// logits of the last Forward, which was one in mode Train, n x K. dTaps[i], unless nil, is added to the gradient
+// of the output of tap i; dTaps itself may be nil. A gradient at the network's input is not formed.
 func (net *Network[T]) Backward(dLogits []T, dTaps [][]T) {
 	net.slope.memory = dLogits
 	for i, o := range net.inlets {
@@ -141,8 +141,8 @@ func (net *Network[T]) Backward(dLogits []T, dTaps [][]T) {
 	}
 }
 
-// DetachHead says whether the gradient of the logits stops at the head: it then trains the head's parameters, and the features have the
-// gradients of the taps only.
+// DetachHead says whether the gradient of the logits stops at the head: it then trains the head's parameters,
+// and the features have the gradients of the taps only.
 func (net *Network[T]) DetachHead(on bool) { net.inlets[len(net.inlets)-1].shut = on }
 
 // Step names the training step: dropout draws from the stream of this seed and step.
@@ -164,8 +164,8 @@ func (net *Network[T]) Taps() []Tap {
 	return taps
 }
 
-// Output is the output of tap i for the n samples of the last Forward, n x Dim; images are n x height x width x channels. It is
-// valid until Backward or the next Forward.
+// Output is the output of tap i for the n samples of the last Forward, n x Dim; images are n x height x width x
+// channels. It is valid until Backward or the next Forward.
 func (net *Network[T]) Output(i int) []T { return net.inlets[i].out.rows(net.batch) }
 
 // Classifier returns the weights that meet the features, k x d by rows, and the bias, nil without one. They change

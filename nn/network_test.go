@@ -39,15 +39,16 @@ func TestSmallNetworks(t *testing.T) {
 // Every architecture, made tiny.
 func TestArchitectures(t *testing.T) {
 	for name, o := range map[string]ArchitectureOptions{
-		"mlp":      {Input: Shape{4, 4, 1}, Width: 8, Depth: 3, FeatureDim: 3},
-		"cnn":      {Input: Shape{6, 4, 1}, Width: 2, FeatureDim: 5},
-		"lenet":    {Input: Shape{16, 16, 1}},
-		"vgg11":    {Input: Shape{32, 32, 2}, Width: 1, FeatureDim: 3},
-		"vgg13":    {Input: Shape{32, 32, 1}, Width: 1, Norm: "none"},
-		"vgg16":    {Input: Shape{32, 32, 1}, Width: 1},
-		"resnet18": {Input: Shape{9, 8, 3}, Width: 2, FeatureDim: 3},
-		"resnet34": {Input: Shape{12, 12, 1}, Width: 2, Norm: "group"},
-		"resnet50": {Input: Shape{12, 12, 1}, Width: 2, FeatureDim: 3},
+		"mlp":        {Input: Shape{4, 4, 1}, Width: 8, Depth: 3, FeatureDim: 3},
+		"cnn":        {Input: Shape{6, 4, 1}, Width: 2, FeatureDim: 5},
+		"cnn_linear": {Input: Shape{7, 6, 2}, Width: 2, FeatureDim: 4},
+		"lenet":      {Input: Shape{16, 16, 1}},
+		"vgg11":      {Input: Shape{32, 32, 2}, Width: 1, FeatureDim: 3},
+		"vgg13":      {Input: Shape{32, 32, 1}, Width: 1, Norm: "none"},
+		"vgg16":      {Input: Shape{32, 32, 1}, Width: 1},
+		"resnet18":   {Input: Shape{9, 8, 3}, Width: 2, FeatureDim: 3},
+		"resnet34":   {Input: Shape{12, 12, 1}, Width: 2, Norm: "group"},
+		"resnet50":   {Input: Shape{12, 12, 1}, Width: 2, FeatureDim: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o.Classes = 3
@@ -108,7 +109,8 @@ func checkGradients(t *testing.T, net *Network[float64], n int) {
 		for range min(entries, tensor.Len()) {
 			i := tensor.Offset + r.IntN(tensor.Len())
 			got, want := net.Grads[i], 0.0
-			// Where a ReLU or a maximum changes sides within the step, the difference is wrong, and a shorter step is tried.
+			// Where a ReLU or a maximum changes sides within the step, the difference is wrong, and a shorter
+			// step is tried.
 			for _, h := range []float64{1e-6, 1e-7, 1e-8} {
 				old := net.Params[i]
 				net.Params[i] = old + h

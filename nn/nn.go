@@ -20,8 +20,9 @@
 // Every output with a [Mark] can be read after a forward pass ([Network.Output]) and can be given a gradient
 // of its own in the backward pass. The last tap is always "features", the input of the head.
 //
-// All memory is taken when a network is made: neither pass allocates. The bits of a result depend on the kernel
-// level, the batch and the parameters, not on the number of workers. A network is used by one goroutine at a time.
+// All memory is taken when a network is made or first used: after that neither pass allocates. The bits of a
+// result depend on the kernel level, the batch and the parameters, not on the number of workers. A network is
+// used by one goroutine at a time.
 //
 // The rooms: network.go is what one does with a network; op.go is what a layer is inside, and plan.go gives
 // the layers their memory; each layer has a file of its own name; architectures.go puts them together, init.go

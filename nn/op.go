@@ -9,10 +9,10 @@ import (
 // An op is a compiled layer. It holds pointers to the values that it reads and writes, and the parameters that the
 // builder gave it; both are in place before the first call.
 //
-// forward computes the first n rows of the output from those of the input. backward, called after a forward of the same n
-// in mode Train, reads the gradient of the output, writes the gradient of the input unless that is nil, and writes (does not add to) the
-// gradients of its parameters. Neither allocates; loops over rows are divided into blocks that do not depend
-// on the number of workers.
+// forward computes the first n rows of the output from those of the input. backward, called after a forward of
+// the same n in mode Train, reads the gradient of the output, writes the gradient of the input unless that is
+// nil, and writes (does not add to) the gradients of its parameters. Neither allocates; loops over rows are
+// divided into blocks that do not depend on the number of workers.
 type op[T Float] interface {
 	forward(n int, m Mode)
 	backward(n int)

@@ -5,8 +5,9 @@
 //
 //	architecture width height channels classes batch steps
 //
-// with the width of the network (0: its default) and the height, which is also the width, of the images. The answer is one line with the time of
-// each step in seconds: forward, cross-entropy, backward, SGD with momentum and weight decay. The network is kept until another is asked for.
+// with the width of the network (0: its default) and the height, which is also the width, of the images. The
+// answer is one line with the time of each step in seconds: forward, cross-entropy, backward, SGD with momentum
+// and weight decay. The network is kept until another is asked for.
 package main
 
 import (
