@@ -68,3 +68,13 @@ func TestTagLists(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whatever a file holds, its lists are read or refused, and lists have a row each.
+func FuzzTagLists(f *testing.F) {
+	f.Add("a,tags\n1,cat;dog\n2,\n", "")
+	f.Add("a,tags\n1,\"[\"\"cat\"\", 3]\"\n", "")
+	f.Add("tags;a\n\"x|y\";1\n", "|")
+	f.Fuzz(func(t *testing.T, text, separator string) {
+		lists(text, array.Options{TagSeparator: separator, Memory: 1 << 20}, "tags")
+	})
+}

@@ -23,6 +23,9 @@ func (f *file) TagLists(name string, visit func(row int, words []string) error) 
 	if c == nil {
 		return array.Errorf(array.NotFound, name, "no such column of tags")
 	}
+	if c.elements > f.budget { // runs make any number of them out of a few bytes
+		return array.Errorf(array.TooLarge, name, "%d tags, more than the memory budget of %d bytes; raise --memory", c.elements, f.budget)
+	}
 	p := &pages{r: f.r, col: c, memory: &memory{budget: f.budget}, lists: &lists{visit: visit}}
 	defer p.Close()
 	for {
@@ -107,6 +110,9 @@ func (p *pages) listPage(h *header, rep, def, data []byte) error {
 				p.lists.begun = true
 			} else if !p.lists.begun {
 				return p.malformed("the first row does not begin")
+			}
+			if len(p.lists.row) == maxList {
+				return array.Errorf(array.TooLarge, "", "row %d has more than %d tags", p.row, maxList)
 			}
 			switch {
 			case defs[i] == full:

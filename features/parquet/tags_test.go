@@ -10,7 +10,7 @@ import (
 )
 
 func tagLists(data []byte, column string) (string, error) {
-	f, err := Open(bytes.NewReader(data), int64(len(data)), array.Options{})
+	f, err := Open(bytes.NewReader(data), int64(len(data)), array.Options{Memory: 1 << 20})
 	if err != nil {
 		return "", err
 	}
@@ -48,4 +48,16 @@ func TestTagLists(t *testing.T) {
 	if _, err := tagLists(fixture(t, "bad_null_tag"), "tags"); err == nil || err.Error() != "tags: inconsistent: row 0 holds a null among its tags" {
 		t.Error(err)
 	}
+}
+
+// Whatever a file holds, its lists are read or refused.
+func FuzzTagLists(f *testing.F) {
+	for _, name := range []string{"tags_words", "tags_plain_v2", "tags_numbers", "tags_even", "bad_null_tag"} {
+		f.Add(fixture(f, name))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, column := range []string{"tags", "labels"} {
+			tagLists(data, column)
+		}
+	})
 }
