@@ -90,7 +90,15 @@ func fixtures(dir string) error {
 	absent.rows = absent.rows[:30*5]
 	layers := append([]member{{"features/block1", wide.features()}}, run.arrays()...)
 	layers[1].name = "features/head"
+	var tags []int64 // of a row: its class, and of every other row the next one too
+	for i, label := range run.labels {
+		row := make([]int64, run.K)
+		row[label] = 1
+		row[(int(label)+i%2)%run.K] = 1
+		tags = append(tags, row...)
+	}
 	files := map[string][]member{
+		"tags.npz":    {{"x", run.features()}, {"y", npy{[]int{len(run.labels), run.K}, tags}}},
 		"run.npz":     withTests,
 		"bare.npz":    pure.arrays()[:2],
 		"before.npz":  wide.arrays(),
