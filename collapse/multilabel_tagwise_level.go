@@ -144,7 +144,7 @@ func (s *tagSample) tagwiseLevel(lots *tagLots, f fourth, values Values) (v Leve
 		middle += part * m.ratio()
 		floor += part * m.ownNoise / (m.other - m.noise)
 		slope := s.slopes(lots, m, part, pull, &linear)
-		values.scaleLimits(fmt.Sprintf("ml_scale_m%d", size), slope, lots.opts.Confidence)
+		values.scaleLimits(fmt.Sprintf("ml_scale_m%d", size), m.scale, slope, lots.opts.Confidence)
 		quadratic += part * part * s.squares(m, f, tau)
 		least += part / (float64(len(m.covered)) * float64(min(s.d, len(s.ones))))
 		for _, c := range m.covered {
@@ -331,11 +331,11 @@ func (s *spread) times(by float64) { s.sum, s.squares = s.sum*by, s.squares*by*b
 // join adds another variance to it.
 func (s *spread) join(o spread) { s.sum, s.squares = s.sum+o.sum, s.squares+o.squares }
 
-// scaleLimits gives limits to a scale, on the log scale, from its relative variance.
-func (values Values) scaleLimits(id string, relative spread, confidence float64) {
-	if !values.has(id) || !(values[id].Number > 0) || !(relative.sum >= 0) {
+// scaleLimits gives limits to a scale, on the log scale, about what it is without the noise of the single-tag means, which lowers it.
+func (values Values) scaleLimits(id string, scale float64, relative spread, confidence float64) {
+	if !values.has(id) || !(scale > 0) || !(relative.sum >= 0) {
 		return
 	}
 	half := relative.student(confidence, 1) * math.Sqrt(relative.sum)
-	values.bound(id, values[id].Number*math.Exp(-half), values[id].Number*math.Exp(half))
+	values.bound(id, scale*math.Exp(-half), scale*math.Exp(half))
 }
