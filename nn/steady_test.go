@@ -33,12 +33,13 @@ func trainable[T Float](t testing.TB, name string, o ArchitectureOptions, rows i
 }
 
 var steadyNetworks = map[string]ArchitectureOptions{
-	"mlp":      {Input: Shape{9, 9, 1}, Classes: 10, Width: 200},
-	"cnn":      {Input: Shape{12, 12, 1}, Classes: 3, Width: 8},
-	"lenet":    {Input: Shape{28, 28, 1}, Classes: 10},
-	"vgg11":    {Input: Shape{32, 32, 3}, Classes: 10, Width: 8},
-	"resnet18": {Input: Shape{16, 16, 3}, Classes: 10, Width: 16},
-	"resnet50": {Input: Shape{8, 8, 3}, Classes: 10, Width: 8},
+	"mlp":        {Input: Shape{9, 9, 1}, Classes: 10, Width: 200},
+	"cnn":        {Input: Shape{12, 12, 1}, Classes: 3, Width: 8},
+	"cnn_linear": {Input: Shape{12, 12, 1}, Classes: 10},
+	"lenet":      {Input: Shape{28, 28, 1}, Classes: 10},
+	"vgg11":      {Input: Shape{32, 32, 3}, Classes: 10, Width: 8},
+	"resnet18":   {Input: Shape{16, 16, 3}, Classes: 10, Width: 16},
+	"resnet50":   {Input: Shape{8, 8, 3}, Classes: 10, Width: 8},
 }
 
 func TestSteadyStateAllocatesNothing(t *testing.T) {

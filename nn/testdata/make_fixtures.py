@@ -64,6 +64,27 @@ class CNN(nn.Module):
         return self.fc(features)
 
 
+class CNNLinear(nn.Module):
+    def __init__(self, height, width, channels, classes, w, features):
+        super().__init__()
+        quarter = lambda n: -(-n // 4)
+        self.conv1 = nn.Conv2d(channels, w, 5, stride=2, padding=2)
+        self.conv2 = nn.Conv2d(w, 2 * w, 5, stride=2, padding=2)
+        self.fc1 = nn.Linear(2 * w * quarter(height) * quarter(width), 256)
+        self.bn1 = nn.BatchNorm1d(256)
+        self.fc2 = nn.Linear(256, features)
+        self.fc = nn.Linear(features, classes)
+
+    def taps(self, x):
+        a = F.relu(self.conv1(x))
+        b = F.relu(self.conv2(a))
+        c = F.relu(self.bn1(self.fc1(b.flatten(1))))
+        return [a, b, c, self.fc2(c)]
+
+    def head(self, features):
+        return self.fc(features)
+
+
 class LeNet(nn.Module):
     def __init__(self, height, width, channels, classes):
         super().__init__()
@@ -169,6 +190,7 @@ NETWORKS = [  # architecture, options of nn.Build, height x width x channels, mo
     ("mlp", dict(Width=6, Depth=2), (3, 2, 2), lambda h, w, c: MLP(h * w * c, CLASSES, 6, 2)),
     ("mlp", dict(Width=5, Depth=3, Norm="none"), (3, 2, 1), lambda h, w, c: MLP(h * w * c, CLASSES, 5, 3, norm=False)),
     ("cnn", dict(Width=3, FeatureDim=7), (6, 5, 2), lambda h, w, c: CNN(h, w, c, CLASSES, 3, 7)),
+    ("cnn_linear", dict(Width=3, FeatureDim=5), (11, 9, 2), lambda h, w, c: CNNLinear(h, w, c, CLASSES, 3, 5)),
     ("lenet", dict(), (20, 18, 1), lambda h, w, c: LeNet(h, w, c, CLASSES)),
     ("vgg11", dict(Width=2), (32, 33, 3), lambda h, w, c: VGG([1, 1, 2, 2, 2], c, CLASSES, 2)),
     ("resnet18", dict(Width=3), (11, 12, 3), lambda h, w, c: ResNet([2, 2, 2, 2], 1, c, CLASSES, 3)),
