@@ -19,8 +19,11 @@
 //	S_i, C_m   tag sets of rows with several tags; scales of their means  features.Tags, collapse.MultiLabelMetrics, decode
 //	simplex, orthoplex, cube: what the means may become                  geometry.Polytope
 //	lambda_W   decays, energies, temperatures of free features           ufm.Problem
+//	           networks, losses and heads, with gradients                nn.Network, nn.Loss
+//	x_i        images and what is done to them before                    dataset.Set, dataset.Loader
+//	           training past zero error, collapse on the way             train.Config, train.Run
 //
-// The layers import one another downwards only: cmd/collapsar, ufm, collapse, moments, geometry, features,
+// The layers import one another downwards only: cmd/collapsar, train, nn, ufm, collapse, moments, geometry, features, dataset,
 // and below them the internal packages: kernel (matrix products and row loops, in assembly where the
 // processor has it), linalg (eigenvalues and singular values of small matrices), parallel (the one worker
 // pool), array (what the file formats share).
