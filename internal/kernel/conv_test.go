@@ -162,7 +162,7 @@ func TestConvSmall(t *testing.T) {
 	var problems []*convProblem[float32]
 	var problems64 []*convProblem[float64]
 	for i, c := range convShapes() {
-		if testing.Short() && i%4 != 0 {
+		if testing.Short() && i%8 != 0 {
 			continue
 		}
 		problems = append(problems, newConvProblem[float32](c, 1+i%3, i%16, i%2 == 0))
@@ -213,7 +213,7 @@ func TestConvLarger(t *testing.T) {
 func TestConvAdjoint(t *testing.T) {
 	atEveryLevel(t, func(t *testing.T) {
 		for i, c := range append(convLarger, convShapes()...) {
-			if i > len(convLarger) && i%5 != 0 {
+			if i > len(convLarger) && (i%5 != 0 || testing.Short()) {
 				continue
 			}
 			const n = 5
@@ -245,6 +245,9 @@ func TestConvWorkersDoNotMatter(t *testing.T) {
 	atEveryLevel(t, func(t *testing.T) {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 		for i, c := range convLarger {
+			if testing.Short() && i < 2 {
+				continue
+			}
 			const n = 19
 			p := newConvOperands[float32](c, n, i)
 			var want [3][]float32
