@@ -61,7 +61,7 @@ type tagGroup struct {
 	lambda      []float64 // r, eigenvalues of their covariance
 	between     float64   // trace of that covariance
 	pass        moments.TagSums
-	every       int // one row of so many was compared with the means
+	every       int // one row of so many was compared with the means; of a multiplicity, projected on axes of its own
 
 	raw, projected *tagwise
 	additive       *Value
@@ -181,7 +181,7 @@ func (s *tagSample) plan(double bool, extra map[int][]float64) *moments.TagPlan 
 		p.Groups = append(p.Groups, moments.TagGroup{Sets: 1})
 	}
 	for _, g := range s.groups {
-		p.Groups = append(p.Groups, moments.TagGroup{Size: g.size, First: g.first, Sets: g.sets, Axes: slices.Concat(g.axes, extra[g.size])})
+		p.Groups = append(p.Groups, moments.TagGroup{Size: g.size, First: g.first, Sets: g.sets, Axes: slices.Concat(g.axes, extra[g.size]), Every: g.every})
 	}
 	if s.weights != nil {
 		p.Weights = s.centred
@@ -210,6 +210,7 @@ func (s *tagSample) take(pass *moments.TagPass) {
 		g.pass.Squares = sums[i].Squares[n:]
 		w := &s.whole.pass
 		w.Rows += g.pass.Rows
+		w.Along += g.pass.Rows // all are projected on the axes of the whole
 		w.Loss += g.pass.Loss
 		w.Wrong += g.pass.Wrong
 		w.Mass += g.pass.Mass
@@ -239,7 +240,7 @@ func (s *tagSample) nc1(g *tagGroup) Value {
 	for j, l := range g.lambda {
 		sum += g.pass.Squares[j] / l
 	}
-	return number(sum / float64(g.rows) / float64(s.k))
+	return number(sum / float64(g.pass.Along) / float64(s.k))
 }
 
 // nc1Trace is tr Sigma_W / tr Sigma_B of a group.

@@ -21,6 +21,10 @@ type TagCounts struct {
 // cost as much as all the rest, for a share of rows that some tens of thousands tell to a tenth of a per cent.
 const nearestBudget = 2e10
 
+// ownAxesBudget is the number of operations up to which every row of a multiplicity is projected on the directions of its means, beside
+// those of all means: beyond are at least 10,000 rows, and ml_nc1_mM is a mean of squares over K - 1 directions of each.
+const ownAxesBudget = 1e10
+
 // tagLayer measures the training rows and the test rows of a layer, each by their own means.
 func (m *measurement) tagLayer(l *features.Layer) ([]*Result, error) {
 	train, s, err := m.tagSplit(l, l.Train, l.Array)
@@ -70,7 +74,9 @@ func (m *measurement) tagSplit(l *features.Layer, split *features.Split, array s
 		if x, err = s.newMlab(split); err != nil {
 			return nil, nil, err
 		}
-		extra[1] = x.axes
+		if extra[1] = x.axes; x.axes != nil {
+			s.group(1).every = 1
+		}
 	}
 	plan := s.plan(double, extra)
 	var lots *tagLots
@@ -105,6 +111,9 @@ func (s *tagSample) setPrecision(split *features.Split, wanted string) (double b
 		cost += 2 * float64(g.rows) * float64(g.sets) * float64(s.d)
 	}
 	s.whole.every = 1 + int(cost/nearestBudget)
+	for _, g := range s.groups {
+		g.every = 1 + int(2*float64(g.rows)*float64(s.k)*float64(s.d)/ownAxesBudget)
+	}
 	double = wanted == "float64" || wanted == "auto" && (split.Wide() || 2*s.rows*float64(s.d)*float64(s.k) < 2e10)
 	s.precision = "float32"
 	if double {
@@ -165,6 +174,11 @@ func (s *tagSample) result(set *features.Set, l *features.Layer, split *features
 
 // sampled warns of numbers that were found from a part.
 func (s *tagSample) sampled(r *Result) {
+	for _, g := range s.groups {
+		if g.every > 1 {
+			r.warn("sampled_rows", int(g.pass.Along), nil, "ml_nc1_m%d from one row of %d", g.size, g.every)
+		}
+	}
 	if s.weights != nil && s.whole.every > 1 {
 		r.warn("sampled_rows", int(s.whole.pass.Compared), nil, "ml_nc4_mismatch from one row of %d", s.whole.every)
 	}

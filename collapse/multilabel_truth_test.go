@@ -73,8 +73,23 @@ func (w tagWorld) truth(r *rand.Rand) *tagTruth {
 	return f
 }
 
+// split draws rows about the means of a world.
+func (w tagWorld) split(t *testing.T, r *rand.Rand, f *tagTruth) *features.Split {
+	t.Helper()
+	return w.set(t, r, f, 1).Layers[0].Train
+}
+
 // result measures rows about the means of a world, with or without their noise.
 func (w tagWorld) result(t *testing.T, r *rand.Rand, f *tagTruth, noise float64) *Result {
+	t.Helper()
+	report, err := Measure(context.Background(), w.set(t, r, f, noise), Options{Workers: 1, Metrics: []string{"ml_scale_m*"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report.Results[0]
+}
+
+func (w tagWorld) set(t *testing.T, r *rand.Rand, f *tagTruth, noise float64) *features.Set {
 	t.Helper()
 	var rows []float64
 	var tags [][]int
@@ -94,11 +109,7 @@ func (w tagWorld) result(t *testing.T, r *rand.Rand, f *tagTruth, noise float64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	report, err := Measure(context.Background(), set, Options{Workers: 1, Metrics: []string{"ml_scale_m*"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return report.Results[0]
+	return set
 }
 
 // variability is the level of the world, from its definition.

@@ -28,6 +28,7 @@ type TagGroup struct {
 	Size        int       // m
 	First, Sets int       // classes of the summary from First on
 	Axes        []float64 // rows x d, unit vectors of its own
+	Every       int       // only one row of so many is projected on these; 0 and 1 for all
 }
 
 // TagPass is what the pass comes to.
@@ -40,6 +41,7 @@ type TagPass struct {
 type TagSums struct {
 	Rows     int64
 	Squares  []float64 // per axis of the plan, then of the group, sum of (a.(h - mu_S))^2
+	Along    int64     // rows that were projected on the axes of the group
 	Loss     float64   // of pick-all-label cross-entropy
 	Wrong    int64     // rows with a tag whose logit is not above all others
 	Mass     float64   // of the softmax on the tags
@@ -51,6 +53,7 @@ func (p *TagPass) add(o *TagPass) {
 	for i := range p.Groups {
 		a, b := &p.Groups[i], &o.Groups[i]
 		a.Rows += b.Rows
+		a.Along += b.Along
 		kernel.Add64(a.Squares, b.Squares)
 		a.Loss += b.Loss
 		a.Wrong += b.Wrong
@@ -199,7 +202,7 @@ func (v *tagVisitor[T]) Rows(b *features.Batch) {
 	for g, from := 0, 0; g < len(v.rows); g++ {
 		to := from + len(v.rows[g])
 		if to > from {
-			v.spread(g, from, to)
+			v.spread(b, g, from, to)
 			if v.Weights != nil && v.Groups[g].Size > 0 {
 				v.decide(b, g, from, to)
 			}
@@ -233,23 +236,33 @@ func (v *tagVisitor[T]) residuals(b *features.Batch) {
 }
 
 // spread adds up squares of residuals along the axes.
-func (v *tagVisitor[T]) spread(g, from, to int) {
+func (v *tagVisitor[T]) spread(b *features.Batch, g, from, to int) {
 	o, sums := &v.groups[g], &v.sums.Groups[g]
 	sums.Rows += int64(to - from)
-	add := func(dst []float64, products []T, cols int) {
-		for i := range to - from {
+	add := func(dst []float64, products []T, cols, rows int) {
+		for i := range rows {
 			for j, t := range products[i*cols:][:len(dst)] {
 				dst[j] += float64(t) * float64(t)
 			}
 		}
 	}
 	if v.axes > 0 {
-		add(sums.Squares[:v.axes], v.out[from*v.cols:], v.cols)
+		add(sums.Squares[:v.axes], v.out[from*v.cols:], v.cols, to-from)
 	}
-	if o.axes != nil {
-		v.own = resize(v.own, (to-from)*o.axesCols)
-		o.axes.Mul(v.own, o.axesCols, v.left[from*v.d:], v.d, to-from)
-		add(sums.Squares[v.axes:], v.own, o.axesCols)
+	n := to - from
+	if every := v.Groups[g].Every; every > 1 { // what is projected is moved to the front: all products with the other residuals are made
+		n = 0
+		for at := from; at < to; at++ {
+			if (b.First+int(v.source[at]))%every == 0 {
+				copy(v.left[(from+n)*v.d:(from+n+1)*v.d], v.left[at*v.d:(at+1)*v.d])
+				n++
+			}
+		}
+	}
+	if sums.Along += int64(n); o.axes != nil && n > 0 {
+		v.own = resize(v.own, n*o.axesCols)
+		o.axes.Mul(v.own, o.axesCols, v.left[from*v.d:], v.d, n)
+		add(sums.Squares[v.axes:], v.own, o.axesCols, n)
 	}
 }
 
