@@ -8,10 +8,10 @@ import (
 // demoConfig is a LeNet on GeoMNIST with batch norm and a decay that is strong enough for collapse to come within a minute.
 func demoConfig() train.Config {
 	c := train.Default()
-	c.Data.Source = "geomnist"
+	c.Data.Source = "geomnist:train=120,test=60"
 	c.Model.Name, c.Model.Norm = "lenet", "batch"
-	c.Optimizer.WeightDecay = 5e-3
-	c.Epochs, c.Batch = 40, 64
+	c.Optimizer.LR, c.Optimizer.WeightDecay = 0.03, 1e-2
+	c.Epochs, c.Batch = 90, 16
 	return c
 }
 
