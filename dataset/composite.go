@@ -35,8 +35,9 @@ type Composite struct {
 // streamComposite is the stream of randomness of Composite; split, tag set and sample follow.
 const streamComposite = 0x636f6d70
 
-// Make puts the images of a set together. Frames are bytes, or where they shrink numbers from 0 to 1. They stand in the order of
-// their tag sets: by size, and then by their tags. The same seed gives the same frames, whatever else is made.
+// Make puts the images of a set together. Frames of bytes are bytes, or where they shrink numbers from 0 to 1; those of numbers are
+// numbers, none below that of the empty ground, 0. They stand in the order of their tag sets: by size, and then by their tags.
+// The same seed gives the same frames, whatever else is made.
 func (c Composite) Make(s *Set) (*Set, error) {
 	most := 4
 	switch c.Layout {
@@ -46,8 +47,8 @@ func (c Composite) Make(s *Set) (*Set, error) {
 	default:
 		return nil, fmt.Errorf("composite: layout %q, expected quarters or corners", c.Layout)
 	}
-	if s.Train.Labels == nil || s.Train.Pixels == nil {
-		return nil, fmt.Errorf("composite: data set %s: one class a row and images of bytes are expected", s.Name)
+	if s.Train.Labels == nil {
+		return nil, fmt.Errorf("composite: data set %s: one class a row is expected", s.Name)
 	}
 	if c.Shift < 0 || c.Shift >= max(1, min(s.Shape.Height, s.Shape.Width)) {
 		return nil, fmt.Errorf("composite: shift %d, expected 0 to %d", c.Shift, min(s.Shape.Height, s.Shape.Width)-1)
@@ -150,58 +151,81 @@ func next(tags []int, k int) bool {
 // fill makes the frames of a split.
 func (c *Composite) fill(to, from *Split, s *Set, shape Shape, sets []tagSet, byClass [][]int32, split uint64) {
 	k := len(s.Classes)
-	var first []int // row of each tag set
+	p := plan{c, s.Shape, sets, nil, byClass, split}
 	for _, t := range sets {
-		first = append(first, to.Rows)
+		p.first = append(p.first, to.Rows)
 		to.Rows += t.count
 	}
 	to.Tags = make([]uint8, to.Rows*k)
-	size := shape.Size()
-	if c.Halve {
-		to.Values = make([]float32, to.Rows*size)
-	} else {
-		to.Pixels = make([]uint8, to.Rows*size)
-	}
-	frames := make([][]uint8, parallel.Workers())
-	parallel.For(len(sets), func(w, i int) {
-		t := sets[i]
-		for j := range t.count {
-			row := first[i] + j
+	for i, t := range sets {
+		for row := p.first[i]; row < p.first[i]+t.count; row++ {
 			for _, tag := range t.tags {
 				to.Tags[row*k+tag] = 1
 			}
-			var frame []uint8
-			if c.Halve {
-				if frames[w] == nil {
-					frames[w] = make([]uint8, 4*size)
-				}
-				frame = frames[w]
-				clear(frame)
-			} else {
-				frame = to.Pixels[row*size : (row+1)*size]
+		}
+	}
+	size := to.Rows * shape.Size()
+	switch {
+	case from.Values == nil && c.Halve:
+		to.Values = make([]float32, size)
+		draw(&p, from.Pixels, nil, to.Values, 255)
+	case from.Values == nil:
+		to.Pixels = make([]uint8, size)
+		draw(&p, from.Pixels, to.Pixels, nil, 255)
+	case c.Halve:
+		to.Values = make([]float32, size)
+		draw(&p, from.Values, nil, to.Values, 1)
+	default:
+		to.Values = make([]float32, size)
+		draw(&p, from.Values, to.Values, nil, 1)
+	}
+}
+
+// plan is what the frames of a split are made by.
+type plan struct {
+	*Composite
+	shape   Shape // of an image
+	sets    []tagSet
+	first   []int // row of each of them
+	byClass [][]int32
+	split   uint64
+}
+
+// draw makes all frames of a plan out of images: in their full size, or else shrunk, and divided by the unit.
+func draw[P uint8 | float32](p *plan, images, full []P, shrunk []float32, unit float32) {
+	size := p.shape.Size()
+	scratch := make([][]P, parallel.Workers())
+	parallel.For(len(p.sets), func(w, i int) {
+		for j := range p.sets[i].count {
+			row := p.first[i] + j
+			if full != nil {
+				compose(p, full[row*4*size:(row+1)*4*size], images, i, j)
+				continue
 			}
-			c.compose(frame, from.Pixels, s.Shape, t.tags, byClass, split, uint64(i), uint64(j))
-			if c.Halve {
-				halve(to.Values[row*size:(row+1)*size], frame, shape)
+			if scratch[w] == nil {
+				scratch[w] = make([]P, 4*size)
 			}
+			clear(scratch[w])
+			compose(p, scratch[w], images, i, j)
+			halve(shrunk[row*size:(row+1)*size], scratch[w], p.shape, unit)
 		}
 	})
 }
 
-// compose draws one frame: the larger value where images overlap.
-func (c *Composite) compose(frame, images []uint8, shape Shape, tags []int, byClass [][]int32, key ...uint64) {
-	rng := random.New(c.Seed, append([]uint64{streamComposite}, key...)...)
-	h, w, ch := shape.Height, shape.Width, shape.Channels
+// compose draws frame j of a tag set: the larger value where images overlap.
+func compose[P uint8 | float32](p *plan, frame, images []P, set, j int) {
+	rng := random.New(p.Seed, streamComposite, p.split, uint64(set), uint64(j))
+	h, w, ch := p.shape.Height, p.shape.Width, p.shape.Channels
 	quarters := [...]int{0, 3, 1, 2} // opposite corners first
-	if c.Layout != "corners" {
+	if p.Layout != "corners" {
 		rng.Shuffle(len(quarters), func(i, j int) { quarters[i], quarters[j] = quarters[j], quarters[i] })
 	}
-	for i, tag := range tags {
-		of := byClass[tag]
+	for i, tag := range p.sets[set].tags {
+		of := p.byClass[tag]
 		image := images[int(of[rng.IntN(len(of))])*h*w*ch:][:h*w*ch]
-		dy, dx := rng.IntN(c.Shift+1), rng.IntN(c.Shift+1)
+		dy, dx := rng.IntN(p.Shift+1), rng.IntN(p.Shift+1)
 		top, left := h*(quarters[i]/2), w*(quarters[i]%2)
-		if c.Layout == "corners" {
+		if p.Layout == "corners" {
 			if top > 0 {
 				dy = -dy
 			}
@@ -221,16 +245,16 @@ func (c *Composite) compose(frame, images []uint8, shape Shape, tags []int, byCl
 	}
 }
 
-// halve writes means of 2 x 2 pixels, from 0 to 1.
-func halve(dst []float32, frame []uint8, shape Shape) {
+// halve writes means of 2 x 2 pixels, divided by the unit.
+func halve[P uint8 | float32](dst []float32, frame []P, shape Shape, unit float32) {
 	w, ch := shape.Width, shape.Channels
 	for y := range shape.Height {
 		for x := range w {
 			for z := range ch {
 				a := (2*y*2*w+2*x)*ch + z
 				b := a + 2*w*ch
-				sum := int(frame[a]) + int(frame[a+ch]) + int(frame[b]) + int(frame[b+ch])
-				dst[(y*w+x)*ch+z] = float32(sum) / (4 * 255)
+				sum := float32(frame[a]) + float32(frame[a+ch]) + float32(frame[b]) + float32(frame[b+ch])
+				dst[(y*w+x)*ch+z] = sum / (4 * unit)
 			}
 		}
 	}

@@ -141,6 +141,45 @@ func TestCompositeRatio(t *testing.T) {
 	}
 }
 
+// Images of numbers give the frames that the same images of bytes give.
+func TestCompositeOfNumbers(t *testing.T) {
+	numbers := glyphs()
+	for _, p := range []*Split{&numbers.Train, &numbers.Test} {
+		for _, v := range p.Pixels {
+			p.Values = append(p.Values, float32(v)/255)
+		}
+		p.Pixels = nil
+	}
+	for _, c := range []Composite{{Halve: true}, {Layout: "corners"}} {
+		c.Train, c.Test, c.Shift = map[int]int{1: 2, 2: 3}, map[int]int{3: 1}, 2
+		want, err := c.Make(glyphs())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Make(numbers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got.Train.Tags, want.Train.Tags) {
+			t.Error("other tags")
+		}
+		for i, v := range got.Train.Values {
+			w := float32(0)
+			if c.Halve {
+				w = want.Train.Values[i]
+			} else {
+				w = float32(want.Train.Pixels[i]) / 255
+			}
+			if diff := v - w; diff > 1e-6 || diff < -1e-6 {
+				t.Fatalf("number %d is %v, expected %v", i, v, w)
+			}
+		}
+		if len(got.Train.Values) != got.Train.Rows*got.Shape.Size() || got.Test.Rows != want.Test.Rows {
+			t.Error(len(got.Train.Values), got.Train.Rows, got.Test.Rows)
+		}
+	}
+}
+
 func TestCompositeRefusals(t *testing.T) {
 	one := map[int]int{1: 1}
 	for want, c := range map[string]Composite{

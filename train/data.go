@@ -31,7 +31,7 @@ func (d *Data) open(seed uint64, progress func(done, total int64)) (*dataset.Set
 			continue
 		}
 		if set, err = change.make(set); err != nil {
-			return nil, configError("data."+change.key, "%v", err)
+			return nil, configError("data."+change.key, "%s", strings.TrimPrefix(err.Error(), change.key+": "))
 		}
 	}
 	if set.Train.Tags != nil && d.ClassWeights != "none" {
@@ -106,8 +106,12 @@ func words(set *dataset.Set) string {
 	if least < most {
 		each = fmt.Sprintf("%d to %d each", least, most)
 	}
+	what := "classes"
+	if set.Train.Tags != nil {
+		what = "tags"
+	}
 	return strings.Join([]string{
-		fmt.Sprintf("%s: %d training rows of %s, %d classes (%s)", set.Name, set.Train.Rows, set.Shape, len(set.Classes), each),
+		fmt.Sprintf("%s: %d training rows of %s, %d %s (%s)", set.Name, set.Train.Rows, set.Shape, len(set.Classes), what, each),
 		fmt.Sprintf("%d test rows", set.Test.Rows),
 	}, ", ")
 }

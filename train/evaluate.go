@@ -21,7 +21,7 @@ import (
 type Evaluation struct {
 	Rows   int      `json:"rows"`
 	Wrong  int      `json:"wrong"`  // rows whose largest logits are not those of their labels
-	Error  float64  `json:"error"`  // Wrong / Rows
+	Error  float64  `json:"error"`  // Wrong / Rows; of rows with several tags the set error: a row counts unless its m tags have the m largest logits
 	Loss   float64  `json:"loss"`   // mean over rows, with the terms that the loss adds, without weight decay
 	Floor  *float64 `json:"floor"`  // what the loss of the data cannot go below; null where that is not known
 	Excess *float64 `json:"excess"` // how far the loss of the data is above it
@@ -29,6 +29,14 @@ type Evaluation struct {
 	// Rows and Wrong of each class; nil where rows have several tags.
 	ClassRows  []int `json:"class_rows,omitempty"`
 	ClassWrong []int `json:"class_wrong,omitempty"`
+}
+
+// ErrorName is what Error is called: of rows with several tags the set error.
+func (e *Evaluation) ErrorName() string {
+	if e.ClassRows == nil {
+		return "set error"
+	}
+	return "error"
 }
 
 // wrongRows counts the rows that the network gets wrong.
@@ -348,9 +356,9 @@ func (r *run[T]) measuredLine(epoch int, train, test *Evaluation, report *collap
 	if train.Floor != nil && *train.Floor > 0 {
 		fmt.Fprintf(&b, " (%.4g above the floor)", *train.Excess)
 	}
-	fmt.Fprintf(&b, ", train error %s", collapse.Percent(train.Error))
+	fmt.Fprintf(&b, ", train %s %s", train.ErrorName(), collapse.Percent(train.Error))
 	if test != nil {
-		fmt.Fprintf(&b, ", test error %s", collapse.Percent(test.Error))
+		fmt.Fprintf(&b, ", test %s %s", test.ErrorName(), collapse.Percent(test.Error))
 	}
 	for i := len(report.Results) - 1; i >= 0; i-- { // the last layer's training rows
 		if result := report.Results[i]; result.Split == "train" {

@@ -295,7 +295,7 @@ func (r *run[T]) modelWords() string {
 	m := r.modelInfo()
 	s := fmt.Sprintf("%s: %s parameters (%.3g MiB with gradient and optimizer state), %d features", r.c.Model.Name, parameterCount(m.Parameters), float64(m.Memory)/(1<<20), m.FeatureDim)
 	if m.Saved > 0 {
-		s += fmt.Sprintf(", %s parameters (%.2g %%) saved against a linear head on the model's own features", parameterCount(m.Saved), 100*float64(m.Saved)/float64(m.Saved+m.Parameters))
+		s += fmt.Sprintf(", %s parameters (%.2g %%, %.3g MiB) saved against a linear head on the model's own features", parameterCount(m.Saved), 100*float64(m.Saved)/float64(m.Saved+m.Parameters), float64(m.Memory)*float64(m.Saved)/float64(m.Parameters)/(1<<20))
 	}
 	for _, l := range m.Layers {
 		if l.Averaged > 0 {

@@ -251,12 +251,12 @@ func trainingRows(results []*collapse.Result) (out []*collapse.Result) {
 
 // writeEnd prints the errors at the end of a run.
 func writeEnd(p *page, run *train.RunResult) {
-	s := "train error " + collapse.Percent(run.Train.Error)
+	s := "train " + run.Train.ErrorName() + " " + collapse.Percent(run.Train.Error)
 	if run.ZeroErrorEpoch != nil {
 		s += fmt.Sprintf(", none since epoch %d for the first time", *run.ZeroErrorEpoch)
 	}
 	if run.Test != nil {
-		s += ", test error " + collapse.Percent(run.Test.Error)
+		s += ", test " + run.Test.ErrorName() + " " + collapse.Percent(run.Test.Error)
 	}
 	p.wrapped(plain, 2, s)
 }

@@ -24,6 +24,10 @@ func configFlags(cmd *cobra.Command, c *train.Config) {
 	f.IntVar(&d.PerClass, "per-class", d.PerClass, "only the first so many training rows of each class")
 	f.IntVar(&d.Majority, "majority", d.Majority, "step imbalance: so many classes have --per-class rows, the others that divided by --ratio")
 	f.Float64Var(&d.Ratio, "ratio", d.Ratio, "of the step imbalance, or without --majority from the largest to the smallest class of a long tail")
+	for _, o := range compositeFlags {
+		f.Var(composite{&d.Composite, o}, o.name, o.words)
+	}
+	f.Lookup("composite-halve").NoOptDefVal = "true"
 	f.Float64Var(&d.RandomLabels, "random-labels", d.RandomLabels, "`share` of training rows whose labels are permuted")
 	f.StringVar(&d.Standardize, "standardize", d.Standardize, "by mean and deviation: global, channel or none")
 	f.BoolVar(&d.Flip, "flip", d.Flip, "mirror images at random")
@@ -105,7 +109,7 @@ func configFlags(cmd *cobra.Command, c *train.Config) {
 	for name, values := range map[string][]string{
 		"recipe": train.Recipes(), "model": nn.Architectures(), "optimizer": train.Optimizers(), "schedule": train.Schedules(), "init": nn.Initialisations(), "loss": strings.Split(lossNames(), ", "),
 		"head": strings.Split(headNames(), ", "), "dtype": {"float32", "float64"}, "norm": {"batch", "none"}, "decay": {"all", "weights"}, "sampler": {"uniform", "oversample", "undersample"},
-		"standardize": {"global", "channel", "none"}, "class-weights": {"none", "inverse_frequency", "effective_number"}, "head-bias": {"free", "none"},
+		"standardize": {"global", "channel", "none"}, "class-weights": {"none", "inverse_frequency", "effective_number"}, "head-bias": {"free", "none"}, "composite-layout": {"quarters", "corners"},
 	} {
 		complete(cmd, name, values...)
 	}
