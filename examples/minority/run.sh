@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Minority collapse along the ratio of class sizes, and two cures: the table of docs/imbalance.md.
+#
+#   examples/minority/run.sh IMAGES [OUT]
+#
+# IMAGES is the folder of the data sets (docs/datasets.md says what belongs there); OUT, runs/minority by default, gets the run
+# folders. Runs that are there are not made again. All take five minutes of processor time.
+set -euo pipefail
+if [ $# -lt 1 ]; then
+	echo "usage: $0 IMAGES [OUT]" >&2
+	exit 2
+fi
+images=$(cd "$1" && pwd)
+out=$(mkdir -p "${2:-runs/minority}" && cd "${2:-runs/minority}" && pwd)
+cd "$(dirname "$0")/../.."
+go build -o "$out/collapsar" ./cmd/collapsar
+
+rows=()
+for cure in none oversample simplex; do
+	for ratio in 1 10 20 50 100; do
+		case $cure in
+		none) flags=() ;;
+		oversample) flags=(--sampler oversample) ;;
+		simplex) flags=(--head simplex) ;;
+		esac
+		run="$out/$cure-$ratio"
+		if ! grep -qs '"status": "finished"' "$run/run.json"; then
+			"$out/collapsar" --quiet train --config examples/minority/minority.yaml --data-root "$images" --ratio "$ratio" \
+				"${flags[@]}" --out "$run" --overwrite >"$run.txt"
+		fi
+		rows+=("$cure | $ratio=$run")
+	done
+done
+echo '| cure | R | minority_cos_w | majority_cos_w | minority_cos_mean | minority_norm_ratio_w | training accuracy, % | test accuracy, % | majority | minority |'
+echo '|---|---|---|---|---|---|---|---|---|---|'
+go run ./tools/runtable -columns minority_cos_w,majority_cos_w,minority_cos_mean,minority_norm_ratio_w,train,test,test:0-4,test:5-9 "${rows[@]}"
