@@ -16,6 +16,7 @@ import (
 
 	"github.com/collapsar/collapsar/collapse"
 	"github.com/collapsar/collapsar/features"
+	"github.com/collapsar/collapsar/features/npz"
 	"github.com/collapsar/collapsar/internal/atomicfile"
 	"github.com/collapsar/collapsar/nn"
 )
@@ -189,26 +190,43 @@ func TestWeights(t *testing.T) {
 		t.Errorf("another network: %v", err)
 	}
 
+	if testing.Short() {
+		t.Skip("PyTorch takes its time to begin")
+	}
 	python, err := filepath.Abs("../bench/.venv/bin/python")
 	if _, e := os.Stat(python); err != nil || e != nil {
 		t.Skip("no PyTorch: bench/setup.sh installs it")
 	}
-	export := filepath.Join(dir, "features.npz")
+	export, images := filepath.Join(dir, "features.npz"), filepath.Join(dir, "images.npz")
 	c.Measure.Layers = []string{"features"}
-	c.Model.InitFrom, c.Epochs, c.Optimizer.LR = path, 1, 1e-30 // weights stay, running statistics do not count below
+	set, err := c.Data.open(0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := newLoaders[float32](set, &c, 0, set.Train.Rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := make([]float32, set.Train.Rows*set.Shape.Size())
+	l.fixed.Fill(x, nil, nil, 0, 0)
+	if err := atomicfile.Write(images, func(w io.Writer) error {
+		return npz.Write(w, npz.Values{Name: "x", Shape: []int{set.Train.Rows, set.Shape.Height, set.Shape.Width, set.Shape.Channels}, Singles: x})
+	}); err != nil {
+		t.Fatal(err)
+	}
 	train(t, t.Context(), c, Options{Export: export, Dir: filepath.Join(dir, "again")})
-	out, err := exec.Command(python, "testdata/check_weights.py", filepath.Join(dir, "again", "weights.safetensors"), export, filepath.Join(dir, "from_torch.pt")).CombinedOutput()
+	path = filepath.Join(dir, "again", "weights.safetensors")
+	out, err := exec.Command(python, "testdata/check_weights.py", path, images, export, filepath.Join(dir, "from_torch.pt")).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	next = c
 	next.Model.InitFrom = filepath.Join(dir, "from_torch.pt")
-	set, _ := c.Data.open(0, nil)
 	a, err := network[float32](&next.Model, set, 0, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	next.Model.InitFrom = filepath.Join(dir, "again", "weights.safetensors")
+	next.Model.InitFrom = path
 	b, err := network[float32](&next.Model, set, 0, 1)
 	if err != nil {
 		t.Fatal(err)
