@@ -46,10 +46,14 @@ var rules = []Rule{
 	{"threshold_1_over_2M", "tags with probability 1/(2M), M the largest training multiplicity", func(d *Decoder, r *ranked) int {
 		return r.above(r.logSumExp() - math.Log(2*float64(slices.Max(d.Multiplicities))))
 	}},
+	{sigmoidHalf, "tags with a logit from 0 on: probability 1/2 where each was trained by itself", func(_ *Decoder, r *ranked) int { return r.above(0) }},
 }
 
 // Rules lists what a Decoder can do.
 func Rules() []Rule { return slices.Clone(rules) }
+
+// sigmoidHalf is the rule of binary cross-entropy, of whose logits each is that of a probability. Others take logits up to a constant.
+const sigmoidHalf = "sigmoid_half"
 
 // Names of rules that need more than the scores of a row.
 const (

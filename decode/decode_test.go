@@ -148,7 +148,7 @@ func TestNearestPrototype(t *testing.T) {
 func TestTies(t *testing.T) {
 	d := &Decoder{Tags: 4, Multiplicities: []int{1, 2}}
 	d.Rank(make([]float64, 4))
-	for i, want := range map[int][]int{2: {0, 1}, 3: {0, 1, 2, 3}, 4: {0}, 5: {}, 6: {0, 1, 2, 3}} {
+	for i, want := range map[int][]int{2: {0, 1}, 3: {0, 1, 2, 3}, 4: {0}, 5: {}, 6: {0, 1, 2, 3}, 7: {0, 1, 2, 3}} {
 		if got := d.Decide(nil, rules[i]); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, expected %v", rules[i].Name, got, want)
 		}
@@ -179,5 +179,26 @@ func TestFirst(t *testing.T) {
 				t.Fatalf("first %d of %v: %v, expected %v", m, z, got, want)
 			}
 		}
+	}
+}
+
+// After binary cross-entropy every tag is decided by itself: none, some or all, with the probability of its own logit.
+func TestSigmoidHalf(t *testing.T) {
+	m := &Model{Tags: 3, Dim: 3, Multiplicities: []int{1, 2}, Weights: []float64{1, 0, 0, 0, 1, 0, 0, 0, 1}, Bias: make([]float64, 3)}
+	rule, ok := ByName("sigmoid_half")
+	if !ok {
+		t.Fatal("no such rule")
+	}
+	answers := make([]Answer, 3)
+	if err := m.Decode([]float64{-1, -2, -3, -.5, 0, math.Log(3), 4, 5, 6}, rule, 0, answers); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range [][]int{{}, {1, 2}, {0, 1, 2}} {
+		if !slices.Equal(answers[i].Tags, want) {
+			t.Errorf("row %d: %v, expected %v", i, answers[i].Tags, want)
+		}
+	}
+	if s := answers[1].Scores; math.Abs(s[0]-.5) > 1e-15 || math.Abs(s[1]-.75) > 1e-15 {
+		t.Errorf("scores %v, expected 0.5 and 0.75", s)
 	}
 }

@@ -27,7 +27,7 @@ type Model struct {
 // An Answer is the tag set of a row.
 type Answer struct {
 	Tags   []int     // increasing
-	Scores []float64 // of the tags: probabilities, or for rules by prototypes the products with the vectors, in units of the mean squared norm of these
+	Scores []float64 // of the tags: probabilities (of the softmax; after sigmoid_half each by itself), or for rules by prototypes the products with the vectors, in units of the mean squared norm of these
 	Margin float64   // smallest score (logit, or product in these units) of a tag less the largest of the others; NaN where one of the two is missing
 	First  []int     // the tags of the largest scores, in that order, as many as were asked for
 	Firsts []float64 // their scores
@@ -109,8 +109,11 @@ func (d *Decoder) answer(rule Rule, first int, a *Answer) {
 		unit = 1 / d.Prototypes.Square
 	}
 	score := func(z float64) float64 {
-		if rule.ByPrototypes() {
+		switch {
+		case rule.ByPrototypes():
 			return z * unit
+		case rule.Name == sigmoidHalf:
+			return 1 / (1 + math.Exp(-z))
 		}
 		return math.Exp(z - d.r.logSumExp())
 	}
