@@ -9,6 +9,7 @@
 //	zero            first epoch without training error
 //	parameters      that are trained; saved and memory are as run.json has them
 //	ID              a metric of the last layer's training rows at the end, as in minority_cos_w
+//	RULE/SCORE      how well a rule predicts the tag sets of test rows, in percent, as in onn_euclid/exact_match
 //
 // -difference COLUMN adds a last one: how far the mean is from that of the first folder, and behind ± the standard error of that, from both
 // deviations.
@@ -48,6 +49,9 @@ type result struct {
 		Metrics map[string]struct {
 			Value *float64 `json:"value"`
 		} `json:"metrics"`
+		Predict struct {
+			Rules map[string]map[string]float64 `json:"rules"`
+		} `json:"predict"`
 	} `json:"results"`
 }
 
@@ -149,6 +153,14 @@ func (r *result) value(column string, m *train.ModelInfo) (float64, error) {
 		return float64(m.Saved), nil
 	case "memory":
 		return float64(m.Memory), nil
+	}
+	if rule, score, ok := strings.Cut(column, "/"); ok {
+		for _, result := range r.Results {
+			if v, ok := result.Predict.Rules[rule][score]; ok && result.Split == "test" {
+				return 100 * v, nil
+			}
+		}
+		return 0, errors.New("there is no such rule or score of test rows")
 	}
 	for i := len(r.Results) - 1; i >= 0; i-- {
 		if r.Results[i].Split != "train" {
