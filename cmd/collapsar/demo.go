@@ -8,7 +8,7 @@ import (
 // demoConfig is a LeNet on GeoMNIST with batch norm and a decay that is strong enough for collapse to come within a minute.
 func demoConfig() train.Config {
 	c := train.Default()
-	c.Data.Source = "geomnist:train=120,test=60"
+	c.Data.Source = "geomnist:train=160,test=40"
 	c.Model.Name, c.Model.Norm = "lenet", "batch"
 	c.Optimizer.LR, c.Optimizer.WeightDecay = 0.03, 1e-2
 	c.Epochs, c.Batch = 90, 16
