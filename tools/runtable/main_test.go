@@ -23,7 +23,7 @@ func TestTable(t *testing.T) {
 	run := func(wrong, cosine string) string {
 		return `{"zero_error_epoch": 7, "train": {"error": 0}, "test": {"error": 0.25, "class_rows": [10, 10, 20], "class_wrong": [0, ` + wrong + `]},
 			"results": [{"split": "train", "metrics": {"minority_cos_w": {"value": 9}}},
-				{"split": "train", "metrics": {"minority_cos_w": {"value": ` + cosine + `}, "nc1": {"value": null}}}, {"split": "test", "metrics": {}}]}`
+				{"split": "train", "metrics": {"minority_cos_w": {"value": ` + cosine + `}, "nc1": {"value": null}}}, {"split": "test", "metrics": {}, "predict": {"rules": {"gap": {"exact_match": 0.5}}}}]}`
 	}
 	several := write("several", `{"model": {"parameters": 1234}, "runs": [{"result": `+run("2, 3", "0.5")+`}, {"result": `+run("1, 5", "0.7")+`}]}`)
 	one := write("one", `{"model": {"parameters": 99}, "result": `+run("0, 0", "0.25")+`}`)
@@ -36,8 +36,8 @@ func TestTable(t *testing.T) {
 		difference string
 		want       string
 	}{
-		{[]string{"10 | linear=" + several, "a=" + one}, "train,test,test:1-2,zero,parameters,minority_cos_w,nc1", "",
-			"| 10 | linear | 100 | 75 | 81.7 ± 2.4 | 7 | 1234 | 0.60 ± 0.14 | – |\n| a | 100 | 75 | 100 | 7 | 99 | 0.25 | – |\n"},
+		{[]string{"10 | linear=" + several, "a=" + one}, "train,test,test:1-2,zero,parameters,minority_cos_w,nc1,gap/exact_match", "",
+			"| 10 | linear | 100 | 75 | 81.7 ± 2.4 | 7 | 1234 | 0.60 ± 0.14 | – | 50 |\n| a | 100 | 75 | 100 | 7 | 99 | 0.25 | – | 50 |\n"},
 		{[]string{"a=" + several, "b=" + several}, "parameters", "minority_cos_w", "| a | 1234 | |\n| b | 1234 | 0.00 ± 0.14 |\n"},
 	} {
 		var b strings.Builder
@@ -45,7 +45,7 @@ func TestTable(t *testing.T) {
 			t.Errorf("%q, %v, wanted %q", b.String(), err, c.want)
 		}
 	}
-	for column, want := range map[string]string{"nc5": "no such column", "test:2-3": "of 3", "test:1": "of 3"} {
+	for column, want := range map[string]string{"nc5": "no such column", "test:2-3": "of 3", "test:1": "of 3", "gap/f2": "no such rule"} {
 		if err := table(io.Discard, []string{"a=" + several}, []string{column}, ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, wanted %q", column, err, want)
 		}
