@@ -400,14 +400,14 @@ func (l *Loss[T]) Floor(b *Batch[T]) (floor float64, ok bool) {
 
 func findLoss(name string) (*lossEntry, error) {
 	if name == "" {
-		return nil, fmt.Errorf("loss: missing; wanted one of %s", strings.Join(lossNames(), ", "))
+		return nil, fmt.Errorf("loss: missing, expected one of %s", strings.Join(lossNames(), ", "))
 	}
 	for i := range lossEntries {
 		if lossEntries[i].Name == name {
 			return &lossEntries[i], nil
 		}
 	}
-	return nil, fmt.Errorf("loss %q: not a loss%s", name, suggest.Hint(name, lossNames()))
+	return nil, fmt.Errorf("loss %q, expected one of %s%s", name, strings.Join(lossNames(), ", "), suggest.Hint(name, lossNames()))
 }
 
 // grow returns a slice of n numbers, x where it has room.

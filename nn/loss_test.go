@@ -623,9 +623,9 @@ func TestLossSpecErrors(t *testing.T) {
 		spec LossSpec
 		want string
 	}{
-		{LossSpec{}, "loss: missing; wanted one of ce, label_smoothing, focal, mse, mse_rescaled, bce, pal, pal_mean, dot, cosine_softmax, supcon, mcr2"},
-		{LossSpec{Name: "focl"}, `loss "focl": not a loss; did you mean focal?`},
-		{LossSpec{Name: "xyzzy"}, `loss "xyzzy": not a loss`},
+		{LossSpec{}, "loss: missing, expected one of ce, label_smoothing, focal, mse, mse_rescaled, bce, pal, pal_mean, dot, cosine_softmax, supcon, mcr2"},
+		{LossSpec{Name: "focl"}, `loss "focl", expected one of ce, label_smoothing, focal, mse, mse_rescaled, bce, pal, pal_mean, dot, cosine_softmax, supcon, mcr2; did you mean focal?`},
+		{LossSpec{Name: "xyzzy"}, `loss "xyzzy", expected one of ce, label_smoothing, focal, mse, mse_rescaled, bce, pal, pal_mean, dot, cosine_softmax, supcon, mcr2`},
 		{LossSpec{Name: "focal", Smoothing: 0.1}, "loss focal: smoothing: not an option of this loss (it has gamma, adjustment, priors, feature_decay, svsl, svsl_from)"},
 		{LossSpec{Name: "mse", Gamma: 2}, "loss mse: gamma: not an option of this loss (it has feature_decay, svsl, svsl_from)"},
 		{LossSpec{Name: "pal", Adjustment: 1, Priors: []float64{1, 1}}, "loss pal: adjustment: not an option of this loss (it has feature_decay, svsl, svsl_from)"},

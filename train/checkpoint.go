@@ -109,13 +109,7 @@ func (r *run[T]) resume() error {
 		return err
 	}
 	if err := r.readState(data); err != nil {
-		var e *array.Error
-		if errors.As(err, &e) {
-			c := *e
-			c.File = path
-			return &c
-		}
-		return fmt.Errorf("%s: %w", path, err)
+		return inFile(path, err)
 	}
 	r.saved, r.folder.savedStep = time.Now(), r.at.Step
 	return r.folder.cut(&r.at)

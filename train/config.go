@@ -189,7 +189,7 @@ func readable(err error) error {
 	var lines []string
 	for _, line := range list.Errors {
 		if m := unknownKey.FindStringSubmatch(line); m != nil {
-			line = fmt.Sprintf("line %s: no key is called %s%s", m[1], m[2], suggest.Hint(m[2], keys(reflect.TypeFor[Config]())))
+			line = fmt.Sprintf("line %s: no key is called %s%s", m[1], m[2], keyHint(m[2]))
 		}
 		line = strings.NewReplacer("cannot unmarshal ", "", "!!str ", "", "!!int ", "", "!!seq", "a list", "!!map", "a group of keys", " into ", ", expected ").Replace(line)
 		lines = append(lines, line)
@@ -197,18 +197,37 @@ func readable(err error) error {
 	return fmt.Errorf("config: %s", strings.Join(lines, "; "))
 }
 
-// keys are the names of all keys of a struct.
-func keys(t reflect.Type) (names []string) {
+// keyHint names the keys that may have been meant, with their groups: all of the same name, else the one most like it.
+func keyHint(name string) string {
+	paths := keys(reflect.TypeFor[Config](), "")
+	var names, meant []string
+	for _, p := range paths {
+		names = append(names, p[strings.LastIndexByte(p, '.')+1:])
+	}
+	near := suggest.Nearest(name, names)
+	for i, p := range paths {
+		if near != "" && names[i] == near {
+			meant = append(meant, p)
+		}
+	}
+	if len(meant) == 0 {
+		return ""
+	}
+	return "; did you mean " + strings.Join(meant, " or ") + "?"
+}
+
+// keys are the names of all keys of a struct, behind those of the groups that they are in.
+func keys(t reflect.Type, group string) (names []string) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-		names = append(names, name)
+		names = append(names, group+name)
 		at := f.Type
 		if at.Kind() == reflect.Pointer {
 			at = at.Elem()
 		}
 		if at.Kind() == reflect.Struct {
-			names = append(names, keys(at)...)
+			names = append(names, keys(at, group+name+".")...)
 		}
 	}
 	return names

@@ -14,6 +14,7 @@ import (
 	"github.com/collapsar/collapsar/collapse"
 	"github.com/collapsar/collapsar/dataset"
 	"github.com/collapsar/collapsar/features"
+	"github.com/collapsar/collapsar/internal/suggest"
 	"github.com/collapsar/collapsar/nn"
 )
 
@@ -90,6 +91,15 @@ func chooseTaps(all []nn.Tap, c *Config, set *dataset.Set) ([]tap, error) {
 	size := int64(4)
 	if c.DType == "float64" {
 		size = 8
+	}
+	var names []string
+	for _, t := range all {
+		names = append(names, t.Name)
+	}
+	for _, glob := range c.Measure.Layers {
+		if !slices.ContainsFunc(names, func(name string) bool { ok, _ := path.Match(glob, name); return ok }) {
+			return nil, configError("measure.layers", "%q matches none of %s%s", glob, strings.Join(names, ", "), suggest.Hint(glob, names))
+		}
 	}
 	rows := int64(set.Train.Rows + set.Test.Rows)
 	var taps []tap

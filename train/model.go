@@ -66,15 +66,20 @@ func loadWeights[T nn.Float](net *nn.Network[T], path string) error {
 		return err
 	}
 	if err := readWeights(net, f, stat.Size()); err != nil {
-		var e *array.Error
-		if errors.As(err, &e) {
-			c := *e
-			c.File = path
-			return &c
-		}
-		return fmt.Errorf("%s: %w", path, err)
+		return inFile(path, err)
 	}
 	return nil
+}
+
+// inFile names the file in an error about its content.
+func inFile(path string, err error) error {
+	var e *array.Error
+	if !errors.As(err, &e) {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	named := *e
+	named.File = path
+	return &named
 }
 
 func readWeights[T nn.Float](net *nn.Network[T], r io.ReaderAt, size int64) error {

@@ -211,3 +211,13 @@ func TestImbalance(t *testing.T) {
 		}
 	}
 }
+
+// A pattern that no layer has is a mistake, with the layers that there are.
+func TestLayersOfNoName(t *testing.T) {
+	c := Default()
+	c.Data.Source, c.Model.Name, c.Measure.Layers = "geomnist:train=4,test=2", "lenet", []string{"features", "conv3"}
+	_, err := Run(t.Context(), c, Options{})
+	if want := `config: measure.layers: "conv3" matches none of conv1, conv2, fc1, features; did you mean conv1?`; err == nil || err.Error() != want {
+		t.Errorf("%v, wanted %s", err, want)
+	}
+}
