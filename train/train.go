@@ -70,7 +70,7 @@ type Result struct {
 	Data       DataInfo
 	Model      ModelInfo
 	Runs       []*RunResult
-	Replicates []collapse.Replicated // over the ends of the runs, where there are several; nil for rows with several tags
+	Replicates []collapse.Replicated // over the ends of the runs, where there are several
 }
 
 // RunResult is what came of a seed.
@@ -123,6 +123,9 @@ func Run(ctx context.Context, c Config, o Options) (*Result, error) {
 	if err := checkExport(o.Export); err != nil {
 		return nil, err
 	}
+	if err := o.vacant(); err != nil {
+		return nil, err
+	}
 	if c.DType == "float64" {
 		return runAll[float64](ctx, c, o)
 	}
@@ -155,7 +158,7 @@ func runAll[T nn.Float](ctx context.Context, c Config, o Options) (*Result, erro
 			return result, both(err, top.finish(result, statusOf(err)))
 		}
 	}
-	if len(result.Runs) > 1 && !result.Data.Multi {
+	if len(result.Runs) > 1 {
 		var ends []*collapse.Report
 		for _, r := range result.Runs {
 			ends = append(ends, r.Reports[len(r.Reports)-1])
@@ -184,6 +187,7 @@ func runSeed[T nn.Float](ctx context.Context, c *Config, o *Options, seed uint64
 	if r.folder, err = openFolder(c, o, seed, info, r.modelInfo()); err != nil {
 		return nil, err
 	}
+	defer r.folder.close()
 	if r.folder != nil && r.folder.resumed {
 		if err := r.resume(); err != nil {
 			return nil, err
