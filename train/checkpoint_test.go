@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -100,6 +101,7 @@ func TestFullDisk(t *testing.T) {
 	if !errors.Is(err, full) || !strings.Contains(err.Error(), "the last good checkpoint, after step") {
 		t.Fatalf("%v", err)
 	}
+	r.folder.close()
 	if list, _ := filepath.Glob(filepath.Join(dir, "checkpoints", ".*")); list != nil {
 		t.Errorf("%v is left behind", list)
 	}
@@ -303,6 +305,45 @@ func TestSeveralSeeds(t *testing.T) {
 	changed := c
 	changed.Optimizer.LR = 0.1
 	if _, err := Run(t.Context(), changed, Options{Dir: dir, Resume: true}); err == nil || !strings.Contains(err.Error(), "another configuration") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A folder is one run's at a time, and what a killed one had half written goes.
+func TestFolderIsLocked(t *testing.T) {
+	c := small()
+	c.Epochs = 1
+	dir := t.TempDir()
+	release, err := lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(t.Context(), c, Options{Dir: dir}); runtime.GOOS != "windows" && (err == nil || err.Error() != dir+": a run is under way in this folder") {
+		t.Errorf("%v", err)
+	}
+	release()
+	half := filepath.Join(dir, ".collapsar-123")
+	if err := os.WriteFile(half, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	train(t, t.Context(), c, Options{Dir: dir, Overwrite: true})
+	if _, err := os.Stat(half); err == nil {
+		t.Error("what was half written is still there")
+	}
+}
+
+// That a folder cannot take what is to be exported, or has a run, is found before anything is read or trained.
+func TestFoundEarly(t *testing.T) {
+	c := small()
+	c.Data.Source = "not there"
+	dir := t.TempDir()
+	if _, err := Run(t.Context(), c, Options{Export: filepath.Join(dir, "none", "f.npz")}); err == nil || !strings.Contains(err.Error(), "f.npz: its folder is not there") {
+		t.Errorf("%v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "run.json"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(t.Context(), c, Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "has a run already") {
 		t.Errorf("%v", err)
 	}
 }

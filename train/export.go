@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/collapsar/collapsar/dataset"
@@ -11,12 +12,19 @@ import (
 	"github.com/collapsar/collapsar/internal/atomicfile"
 )
 
-// checkExport wants a name of a format that features are exported to.
+// checkExport wants a name of a format that features are exported to, in a folder that is there: it would be too late to find out
+// after the training.
 func checkExport(path string) error {
-	if ext := filepath.Ext(path); path == "" || ext == ".npz" || ext == ".safetensors" {
+	if path == "" {
 		return nil
 	}
-	return fmt.Errorf("%s: features are exported to .npz and .safetensors files", path)
+	if ext := filepath.Ext(path); ext != ".npz" && ext != ".safetensors" {
+		return fmt.Errorf("%s: features are exported to .npz and .safetensors files", path)
+	}
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("%s: its folder is not there: %w", path, err)
+	}
+	return nil
 }
 
 // export writes the features of the last measurement, with labels and classifier, to a file that can be measured.

@@ -104,14 +104,26 @@ func ConfigOf(dir string) (Config, error) {
 	return c, nil
 }
 
+// hasRun reports whether there is a run in the folder.
+func (o *Options) hasRun() bool {
+	_, err := os.Stat(filepath.Join(o.Dir, "run.json"))
+	return o.Dir != "" && err == nil
+}
+
+// vacant refuses a folder with a run that is neither to be resumed nor to be overwritten.
+func (o *Options) vacant() error {
+	if !o.Resume && !o.Overwrite && o.hasRun() {
+		return fmt.Errorf("%s: has a run already: resume it, overwrite it, or name another folder", o.Dir)
+	}
+	return nil
+}
+
 // prepare makes a run folder with its config.yaml, or checks that the one that is there may be used.
 func prepare(c *Config, o *Options) error {
-	_, err := os.Stat(filepath.Join(o.Dir, "run.json"))
-	there := err == nil
-	switch {
-	case there && !o.Resume && !o.Overwrite:
-		return fmt.Errorf("%s: has a run already: resume it, overwrite it, or name another folder", o.Dir)
-	case there && o.Overwrite && !o.Resume:
+	if err := o.vacant(); err != nil {
+		return err
+	}
+	if o.Overwrite && !o.Resume && o.hasRun() {
 		for _, name := range []string{"run.json", "metrics.jsonl", "epochs.csv", "weights.safetensors", "checkpoints"} {
 			if err := os.RemoveAll(filepath.Join(o.Dir, name)); err != nil {
 				return err
@@ -165,6 +177,7 @@ type folder struct {
 	dir       string
 	resumed   bool // there is a state to go on from
 	savedStep int  // steps that the last state has; -1 for none
+	release   func() // lets other runs in
 
 	// write writes a file whole; tests let it fail.
 	write func(path string, fill func(w io.Writer) error) error
@@ -174,16 +187,32 @@ func openFolder(c *Config, o *Options, seed uint64, data DataInfo, model ModelIn
 	if o.Dir == "" {
 		return nil, nil
 	}
-	f := &folder{record: newRecord(c, o), dir: o.Dir, savedStep: -1, write: atomicfile.Write}
+	if err := os.MkdirAll(o.Dir, 0o777); err != nil {
+		return nil, err
+	}
+	release, err := lock(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	f := &folder{record: newRecord(c, o), dir: o.Dir, savedStep: -1, write: atomicfile.Write, release: release}
+	if err := f.open(c, o, seed, data, model); err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// open makes the folder ready for a run, or for what is left of it.
+func (f *folder) open(c *Config, o *Options, seed uint64, data DataInfo, model ModelInfo) error {
 	f.Seed, f.Data, f.Model = &seed, data, model
 	if o.Resume {
 		old, err := readRecord(o.Dir)
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // killed before it began, or a seed whose turn had not come
 		case err != nil:
-			return nil, err
+			return err
 		case old.Data.Hash != data.Hash:
-			return nil, fmt.Errorf("%s: the data have changed since the run began: hash %.12s, it was %.12s", o.Dir, data.Hash, old.Data.Hash)
+			return fmt.Errorf("%s: the data have changed since the run began: hash %.12s, it was %.12s", o.Dir, data.Hash, old.Data.Hash)
 		case old.Kernels != f.Kernels && o.Log != nil:
 			o.Log(fmt.Sprintf("the run began with %s kernels and goes on with %s: its last bits will differ from those of an uninterrupted run", old.Kernels, f.Kernels))
 		}
@@ -192,19 +221,32 @@ func openFolder(c *Config, o *Options, seed uint64, data DataInfo, model ModelIn
 		}
 	}
 	if err := prepare(c, o); err != nil {
-		return nil, err
+		return err
 	}
 	if err := os.MkdirAll(filepath.Join(o.Dir, "checkpoints"), 0o777); err != nil {
-		return nil, err
+		return err
+	}
+	for _, dir := range []string{o.Dir, filepath.Join(o.Dir, "checkpoints")} { // what a run that was killed had half written
+		left, _ := filepath.Glob(filepath.Join(dir, atomicfile.Pattern))
+		for _, path := range left {
+			os.Remove(path)
+		}
 	}
 	if !f.resumed {
 		for name, head := range map[string]string{"metrics.jsonl": "", "epochs.csv": epochHead} {
 			if err := os.WriteFile(filepath.Join(o.Dir, name), []byte(head), 0o666); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return f, f.record.write(f.dir)
+	return f.record.write(f.dir)
+}
+
+// close lets other runs into the folder.
+func (f *folder) close() {
+	if f != nil {
+		f.release()
+	}
 }
 
 // last is the path of the last state.

@@ -10,12 +10,15 @@ import (
 	"path/filepath"
 )
 
+// Pattern is that of the names of temporary files. A process that is killed leaves one behind.
+const Pattern = ".collapsar-*"
+
 // Write writes the file that fill gives. On an error the file that was there before is still there, and nothing is left behind.
 func Write(path string, fill func(w io.Writer) error) error {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".collapsar-*")
+	f, err := os.CreateTemp(dir, Pattern)
 	if err != nil {
-		return err
+		return named(path, err)
 	}
 	defer os.Remove(f.Name()) // gone where it was renamed
 	b := bufio.NewWriterSize(f, 1<<16)
@@ -37,6 +40,14 @@ func Write(path string, fill func(w io.Writer) error) error {
 	}
 	if err == nil {
 		syncDir(dir)
+	}
+	return named(path, err)
+}
+
+// named is a complaint of the system about a temporary file as one about the file that it would have become.
+func named(path string, err error) error {
+	if e, ok := err.(*os.PathError); ok {
+		return &os.PathError{Op: "write", Path: path, Err: e.Err}
 	}
 	return err
 }

@@ -38,7 +38,8 @@ func TestWrite(t *testing.T) {
 	if list, _ := os.ReadDir(dir); len(list) != 1 {
 		t.Errorf("%d files are left, wanted one", len(list))
 	}
-	if err := atomicfile.Write(filepath.Join(dir, "none", "file"), text("x", nil)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%v", err)
+	none := filepath.Join(dir, "none", "file")
+	if err := atomicfile.Write(none, text("x", nil)); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), none) {
+		t.Errorf("%v, expected to name %s", err, none)
 	}
 }
