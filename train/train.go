@@ -126,6 +126,9 @@ func Run(ctx context.Context, c Config, o Options) (*Result, error) {
 	if err := o.vacant(); err != nil {
 		return nil, err
 	}
+	if err := o.vacant(); err != nil {
+		return nil, err
+	}
 	if c.DType == "float64" {
 		return runAll[float64](ctx, c, o)
 	}
@@ -187,6 +190,7 @@ func runSeed[T nn.Float](ctx context.Context, c *Config, o *Options, seed uint64
 	if r.folder, err = openFolder(c, o, seed, info, r.modelInfo()); err != nil {
 		return nil, err
 	}
+	defer r.folder.close()
 	defer r.folder.close()
 	if r.folder != nil && r.folder.resumed {
 		if err := r.resume(); err != nil {
