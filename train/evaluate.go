@@ -370,17 +370,22 @@ func (r *run[T]) measuredLine(epoch int, train, test *Evaluation, report *collap
 	if test != nil {
 		fmt.Fprintf(&b, ", test %s %s", test.ErrorName(), collapse.Percent(test.Error))
 	}
-	for i := len(report.Results) - 1; i >= 0; i-- { // the last layer's training rows
-		if result := report.Results[i]; result.Split == "train" {
-			b.WriteString(Levels(result))
-			break
-		}
-	}
+	b.WriteString(levels(lastTraining(report)))
 	return b.String()
 }
 
-// Levels are the levels of a result in a few words: ", variability 3.1 %, simplex 20 %", "" without a verdict.
-func Levels(result *collapse.Result) string {
+// lastTraining is the result of the last layer's training rows, nil if there is none.
+func lastTraining(report *collapse.Report) *collapse.Result {
+	for _, result := range slices.Backward(report.Results) {
+		if result.Split == "train" {
+			return result
+		}
+	}
+	return nil
+}
+
+// levels are the levels of a result in a few words: ", variability 3.1 %, simplex 20 %", "" without a verdict.
+func levels(result *collapse.Result) string {
 	if result == nil || result.Verdict == nil {
 		return ""
 	}

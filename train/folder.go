@@ -175,8 +175,8 @@ func (t *top) finish(r *Result, status string) error {
 type folder struct {
 	record
 	dir       string
-	resumed   bool // there is a state to go on from
-	savedStep int  // steps that the last state has; -1 for none
+	resumed   bool   // there is a state to go on from
+	savedStep int    // steps that the last state has; -1 for none
 	release   func() // lets other runs in
 
 	// write writes a file whole; tests let it fail.

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -188,12 +189,12 @@ func (r *run[T]) goOn(ctx context.Context) error {
 	return nil
 }
 
-// leave saves the state when a run is interrupted.
+// leave saves the state when a run is interrupted. The error is that of the saving if it fails.
 func (r *run[T]) leave(err error) error {
 	if !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return both(err, r.save())
+	return cmp.Or(r.save(), err)
 }
 
 // epoch takes the steps of an epoch that are left.
@@ -293,8 +294,7 @@ func (r *run[T]) progress() {
 	p := Progress{Seed: r.seed, Epoch: r.at.Epoch + 1, Epochs: r.c.Epochs, Done: r.rowsSeen() - r.first, Total: int64(r.c.Epochs)*int64(r.loader.train.Rows()) - r.first,
 		Loss: r.at.Loss / float64(r.at.Rows), Error: float64(r.at.Wrong) / float64(r.at.Rows), ZeroErrorEpoch: r.at.Zero}
 	if n := len(r.reports); n > 0 {
-		results := r.reports[n-1].Results
-		p.Last = results[len(results)-1]
+		p.Last = lastTraining(r.reports[n-1])
 	}
 	r.o.Progress(p)
 }

@@ -61,7 +61,7 @@ type Progress struct {
 	Loss           float64
 	Error          float64          // of the epoch under way, in training mode
 	ZeroErrorEpoch *int             // the first epoch with no training error, nil so far
-	Last           *collapse.Result // last layer of the last measurement, nil so far
+	Last           *collapse.Result // training rows of the last layer at the last measurement, nil so far
 }
 
 // Result is what came of a configuration.

@@ -28,7 +28,7 @@ measures the collapse of every layer on the way and judges it.
 It is collapsar train with a configuration of its own, which --out keeps.`,
 		Example: `  collapsar demo
   collapsar demo --out runs/demo`,
-		Args: cobra.NoArgs,
+		Args: atMost(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c := demoConfig()
 			c.Seeds = train.Seeds{seed}

@@ -101,6 +101,16 @@ func atLeast(n int, what string) cobra.PositionalArgs {
 	}
 }
 
+// atMost wants no more than a number of arguments.
+func atMost(n int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usagef("%s: %s: one argument too many; see collapsar %s --help", cmd.Name(), args[n], cmd.Name())
+		}
+		return nil
+	}
+}
+
 // oneOf is a string flag with few values.
 type oneOf struct {
 	to     *string

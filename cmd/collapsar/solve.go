@@ -41,7 +41,7 @@ or a file: JSON or YAML, {"problem": NAME, "params": {...}}.`,
   collapsar solve pal --classes 10 --samples 1:150,2:30 --dim 32 --lambda-w 2e-2 --lambda-h 7e-6
   collapsar solve pal --tagset-counts train.csv --dim 64 --lambda-w 5e-4 --lambda-h 1e-5 --bias free
   collapsar solve --spec problem.yaml --json`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			var names []string
 			for _, q := range ufm.Questions() {

@@ -44,7 +44,7 @@ docs/train.md describes the configuration and the folder.`,
   collapsar train mnist --recipe papyan --model resnet18 --width 16 --out runs/papyan
   collapsar train --config runs/papyan/config.yaml --lr 0.02 --out runs/slower
   collapsar train --resume runs/papyan`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, o, err := given.configuration(cmd, args)
 			if err != nil {
@@ -166,16 +166,41 @@ func runTraining(ctx context.Context, u *ui, c train.Config, o train.Options) (*
 		line.Rows(p.Done, p.Total)
 		line.Name(progressName(&c, p))
 	}
-	return train.Run(ctx, c, o)
+	result, err := train.Run(ctx, c, o)
+	switch {
+	case o.Dir == "" || ctx.Err() == nil:
+	case errors.Is(err, context.Canceled):
+		u.warn("the state is saved: collapsar train --resume %s goes on", o.Dir)
+	case err != nil: // the state could not be saved
+		u.warn("%v", err)
+	}
+	return result, err
 }
 
-// progressName is what the status line says besides rate and time left.
+// progressName is what the status line says besides rate and time left: short, for it has to fit into 80 columns. The levels are
+// those of the last measurement, in the order of the line that tells of it.
 func progressName(c *train.Config, p train.Progress) string {
-	s := fmt.Sprintf("epoch %d of %d: loss %.3g, error %s", p.Epoch, p.Epochs, p.Loss, collapse.Percent(p.Error))
+	s := fmt.Sprintf("%d/%d loss %.2g", p.Epoch, p.Epochs, p.Loss)
 	if len(c.Seeds) > 1 {
-		s = fmt.Sprintf("seed %d, %s", p.Seed, s)
+		s = fmt.Sprintf("seed %d ", p.Seed) + s
 	}
-	return s + train.Levels(p.Last)
+	if p.Error > 0 {
+		s += " error " + collapse.Percent(p.Error)
+	}
+	if p.Last == nil || p.Last.Verdict == nil {
+		return s
+	}
+	var levels []string
+	for _, name := range collapse.Properties(p.Last) {
+		text := "–"
+		if l := p.Last.Verdict.Levels.Level(name); l.Value != nil {
+			if text = fmt.Sprintf("%.1f", 100**l.Value); len(text) > 3 {
+				text = fmt.Sprintf("%.0f", 100**l.Value)
+			}
+		}
+		levels = append(levels, text)
+	}
+	return s + " levels " + strings.Join(levels, "/") + " %"
 }
 
 // writeTraining prints what came out.
@@ -253,7 +278,7 @@ func trainingRows(results []*collapse.Result) (out []*collapse.Result) {
 func writeEnd(p *page, run *train.RunResult) {
 	s := "train " + run.Train.ErrorName() + " " + collapse.Percent(run.Train.Error)
 	if run.ZeroErrorEpoch != nil {
-		s += fmt.Sprintf(", none since epoch %d for the first time", *run.ZeroErrorEpoch)
+		s += fmt.Sprintf(" (first 0 at epoch %d)", *run.ZeroErrorEpoch)
 	}
 	if run.Test != nil {
 		s += ", test " + run.Test.ErrorName() + " " + collapse.Percent(run.Test.Error)
