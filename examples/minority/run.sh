@@ -16,21 +16,21 @@ cd "$(dirname "$0")/../.."
 go build -o "$out/collapsar" ./cmd/collapsar
 
 rows=()
-for cure in none oversample simplex; do
-	for ratio in 1 10 20 50 100; do
-		case $cure in
-		none) flags=() ;;
-		oversample) flags=(--sampler oversample) ;;
-		simplex) flags=(--head simplex) ;;
-		esac
-		run="$out/$cure-$ratio"
-		if ! grep -qs '"status": "finished"' "$run/run.json"; then
-			"$out/collapsar" --quiet train --config examples/minority/minority.yaml --data-root "$images" --ratio "$ratio" \
-				"${flags[@]}" --out "$run" --overwrite >"$run.txt"
-		fi
-		rows+=("$cure | $ratio=$run")
-	done
+row() { # CURE RATIO FLAG...
+	local run="$out/$1-$2"
+	if ! grep -qs '"status": "finished"' "$run/run.json"; then
+		"$out/collapsar" --quiet train --config examples/minority/minority.yaml --data-root "$images" --ratio "$2" "${@:3}" \
+			--out "$run" --overwrite >"$run.txt"
+	fi
+	rows+=("$2 | $1=$run")
+}
+for ratio in 1 10 20 50 100; do
+	row none "$ratio"
 done
-echo '| cure | R | minority_cos_w | majority_cos_w | minority_cos_mean | minority_norm_ratio_w | training accuracy, % | test accuracy, % | majority | minority |'
+for ratio in 10 100; do
+	row oversample "$ratio" --sampler oversample
+	row simplex "$ratio" --head simplex
+done
+echo '| R | cure | minority_cos_w | majority_cos_w | minority_cos_mean | minority_norm_ratio_w | training accuracy, % | test accuracy, % | majority | minority |'
 echo '|---|---|---|---|---|---|---|---|---|---|'
 go run ./tools/runtable -columns minority_cos_w,majority_cos_w,minority_cos_mean,minority_norm_ratio_w,train,test,test:0-4,test:5-9 "${rows[@]}"

@@ -2,8 +2,8 @@
 //
 //	go run ./tools/runtable -columns test,test:5-9,minority_cos_w NAME=FOLDER...
 //
-// NAME is what the first columns of the row say, with | between them. A cell is the mean over the seeds of the run, and behind ± their
-// standard deviation (divided by the number less one). Columns are
+// NAME is what the first columns of the row say, with | between them. A cell is the mean over the seeds that are finished, and behind ±
+// their standard deviation (divided by the number less one). Columns are
 //
 //	train, test     accuracy, in percent; test:5-9 that of classes 5 to 9
 //	zero            first epoch without training error
@@ -32,12 +32,9 @@ import (
 
 // record is what is read of run.json.
 type record struct {
-	path   string
+	Status string          `json:"status"`
 	Model  train.ModelInfo `json:"model"`
-	Result *result         `json:"result"` // of a run of one seed
-	Runs   []struct {
-		Result result `json:"result"`
-	} `json:"runs"`
+	Result *result         `json:"result"`
 }
 
 type result struct {
@@ -73,27 +70,27 @@ func table(w io.Writer, args, columns []string, difference string) error {
 		if !found {
 			return fmt.Errorf("%q, expected NAME=FOLDER", arg)
 		}
-		r, err := read(filepath.Join(folder, "run.json"))
+		runs, err := read(folder)
 		if err != nil {
 			return err
 		}
 		line := "| " + name + " |"
 		for _, column := range columns {
-			values, err := r.values(column)
+			v, err := values(runs, column)
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", folder, err)
 			}
-			line += " " + cell(values) + " |"
+			line += " " + cell(v) + " |"
 		}
 		if difference != "" {
-			values, err := r.values(difference)
+			v, err := values(runs, difference)
 			if err != nil {
-				return err
+				return fmt.Errorf("%s: %w", folder, err)
 			}
 			if first == nil {
-				first, line = values, line+" |"
+				first, line = v, line+" |"
 			} else {
-				line += " " + apart(values, first) + " |"
+				line += " " + apart(v, first) + " |"
 			}
 		}
 		fmt.Fprintln(w, line)
@@ -101,38 +98,44 @@ func table(w io.Writer, args, columns []string, difference string) error {
 	return nil
 }
 
-func read(path string) (*record, error) {
-	data, err := os.ReadFile(path)
+// read reads the finished runs of a folder: one, or one for each seed.
+func read(folder string) (runs []record, err error) {
+	paths, err := filepath.Glob(filepath.Join(folder, "seed_*", "run.json"))
 	if err != nil {
 		return nil, err
 	}
-	r := &record{path: path}
-	if err := json.Unmarshal(data, r); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if len(paths) == 0 {
+		paths = []string{filepath.Join(folder, "run.json")}
 	}
-	if r.Result == nil && len(r.Runs) == 0 {
-		return nil, fmt.Errorf("%s: no run is finished", path)
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		var r record
+		if err := json.Unmarshal(data, &r); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if r.Status == "finished" && r.Result != nil {
+			runs = append(runs, r)
+		}
 	}
-	return r, nil
+	if len(runs) == 0 {
+		return nil, fmt.Errorf("%s: no run is finished", folder)
+	}
+	return runs, nil
 }
 
-// values are what a column says of every seed.
-func (r *record) values(column string) (values []float64, err error) {
-	var results []result
-	if r.Result != nil {
-		results = append(results, *r.Result)
-	}
-	for _, run := range r.Runs {
-		results = append(results, run.Result)
-	}
-	for _, one := range results {
-		v, err := one.value(column, &r.Model)
+// values are what a column says of every run.
+func values(runs []record, column string) (out []float64, err error) {
+	for _, r := range runs {
+		v, err := r.Result.value(column, &r.Model)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", r.path, column, err)
+			return nil, fmt.Errorf("%s: %w", column, err)
 		}
-		values = append(values, v)
+		out = append(out, v)
 	}
-	return values, nil
+	return out, nil
 }
 
 // value is what a column says of a run; NaN where there is nothing.

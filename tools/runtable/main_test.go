@@ -25,8 +25,15 @@ func TestTable(t *testing.T) {
 			"results": [{"split": "train", "metrics": {"minority_cos_w": {"value": 9}}},
 				{"split": "train", "metrics": {"minority_cos_w": {"value": ` + cosine + `}, "nc1": {"value": null}}}, {"split": "test", "metrics": {}, "predict": {"rules": {"gap": {"exact_match": 0.5}}}}]}`
 	}
-	several := write("several", `{"model": {"parameters": 1234}, "runs": [{"result": `+run("2, 3", "0.5")+`}, {"result": `+run("1, 5", "0.7")+`}]}`)
-	one := write("one", `{"model": {"parameters": 99}, "result": `+run("0, 0", "0.25")+`}`)
+	file := func(status, parameters, result string) string {
+		return `{"status": "` + status + `", "model": {"parameters": ` + parameters + `}, "result": ` + result + `}`
+	}
+	write("several/seed_0", file("finished", "1234", run("2, 3", "0.5")))
+	write("several/seed_1", file("finished", "1234", run("1, 5", "0.7")))
+	write("several/seed_2", file("running", "1234", "null"))
+	several := filepath.Join(dir, "several")
+	one := write("one", file("finished", "99", run("0, 0", "0.25")))
+	none := write("none", file("running", "99", "null"))
 
 	// Classes 1 and 2 have 25 and 24 of 30 right; the deviation of two numbers is their difference over sqrt 2, the standard error of
 	// their mean half the difference.
@@ -49,6 +56,9 @@ func TestTable(t *testing.T) {
 		if err := table(io.Discard, []string{"a=" + several}, []string{column}, ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, wanted %q", column, err, want)
 		}
+	}
+	if err := table(io.Discard, []string{"a=" + none}, []string{"train"}, ""); err == nil || !strings.Contains(err.Error(), "no run is finished") {
+		t.Errorf("%v", err)
 	}
 }
 
