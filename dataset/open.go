@@ -3,6 +3,7 @@ package dataset
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -39,7 +40,7 @@ type known struct {
 
 var knowns = []known{
 	{"mnist", []string{"mnist", "MNIST/raw"}, "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz",
-		"https://ossci-datasets.s3.amazonaws.com/mnist/", nil},
+		"https://ossci-datasets.s3.amazonaws.com/mnist/", numbers(10)},
 	{"fashion-mnist", []string{"fashion-mnist", "FashionMNIST/raw"}, "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz",
 		"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
 		[]string{"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"}},
@@ -102,8 +103,11 @@ func Open(source string, o Options) (*Set, error) {
 	}
 	if name != nil {
 		set.Name = name.name
-		if len(name.classes) >= len(set.Classes) {
-			set.Classes = name.classes[:len(set.Classes)]
+		if k := len(set.Classes); name.classes != nil {
+			if k > len(name.classes) {
+				return nil, &Error{File: path, Kind: array.BadLabel, Message: fmt.Sprintf("labels up to %d, %s has classes 0 to %d", k-1, name.name, len(name.classes)-1)}
+			}
+			set.Classes = name.classes[:k]
 		}
 	}
 	if err := set.Check(); err != nil {

@@ -119,6 +119,9 @@ func TestNames(t *testing.T) {
 	if set.Name != "fashion-mnist" || set.Classes[1] != "Trouser" || len(set.Classes) != 4 {
 		t.Errorf("%s, %v", set.Name, set.Classes)
 	}
+	files["FashionMNIST/raw/train-labels-idx1-ubyte.gz"] = gz(idxBytes([]byte{0, 2, 200, 1, 0}, 5))
+	damaged := folder(t, files)
+	refused(t, damaged, "fashion-mnist", Options{Root: damaged}, "ROOT/FashionMNIST/raw: label_out_of_range: labels up to 200, fashion-mnist has classes 0 to 9")
 	refused(t, root, "svhn", Options{}, "svhn: not_found: get train_32x32.mat, test_32x32.mat from http://ufldl.stanford.edu/housenumbers/ and put them, as they are, into the folder ROOT/svhn (or into data); the folder for data is --data-root, or $COLLAPSAR_DATA, or ./data")
 }
 
