@@ -8,19 +8,10 @@ weight and bias. Of what comes out, the inner product with stream 1 is stored. E
 import json
 import pathlib
 
-import numpy as np
 import torch
 import torch.nn as nn
 
-
-def fill(stream, n):
-    """n numbers in [-1, 1): SplitMix64 of the stream and the index."""
-    with np.errstate(over="ignore"):
-        x = (np.uint64(stream) << np.uint64(32)) + np.arange(n, dtype=np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        x = x ^ (x >> np.uint64(31))
-    return (x >> np.uint64(11)).astype(np.float64) / 2.0**52 - 1
+from make_fixtures import fill
 
 
 def digest(t):
