@@ -556,6 +556,9 @@ func TestRateReductionOrthogonal(t *testing.T) {
 }
 
 func TestLossAllocates(t *testing.T) {
+	if raced {
+		t.Skip("the race detector makes pools forget")
+	}
 	for _, s := range lossSpecs() {
 		tags := s.Name == "pal"
 		b := newBatch[float32](7, 64, 5, 16, tags, true)

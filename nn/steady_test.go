@@ -43,6 +43,9 @@ var steadyNetworks = map[string]ArchitectureOptions{
 }
 
 func TestSteadyStateAllocatesNothing(t *testing.T) {
+	if raced {
+		t.Skip("the race detector makes pools forget")
+	}
 	for name, o := range steadyNetworks {
 		net, x, dLogits := trainable[float32](t, name, o, 16)
 		steps := func() {

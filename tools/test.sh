@@ -26,9 +26,9 @@ step() { printf '\n== %s\n' "$*"; }
 has() { command -v "$1" >/dev/null 2>&1; }
 
 # The packages whose results depend on how the kernels are built and chosen.
-numeric=(./internal/kernel ./internal/linalg ./moments ./geometry ./collapse)
+numeric=(./internal/kernel ./internal/linalg ./moments ./geometry ./collapse ./nn)
 # The packages that start goroutines, or are called by several.
-concurrent=(./internal/parallel ./internal/progress ./internal/array ./moments ./collapse ./features ./features/npz ./ufm ./decode ./dataset)
+concurrent=(./internal/parallel ./internal/progress ./internal/array ./moments ./collapse ./features ./features/npz ./ufm ./decode ./dataset ./nn ./train)
 
 step "formatting"
 unformatted=$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 gofmt -l)
@@ -98,7 +98,7 @@ if [ "$(go env GOARCH)" = arm64 ]; then
 elif has qemu-aarch64; then
 	step "tests on arm64, emulated"
 	GOARCH=arm64 go test -exec qemu-aarch64 -short -timeout 40m \
-		./internal/... ./features/... ./moments ./geometry ./collapse
+		./internal/... ./features/... ./moments ./geometry ./collapse ./nn ./dataset
 else
 	left_out+=("arm64 tests: no qemu-aarch64")
 fi
