@@ -5,6 +5,7 @@
 // NAME is what the first columns of the row say, with | between them. A cell is the mean over the seeds that are finished, and behind ±
 // their standard deviation (divided by the number less one). Columns are
 //
+//	runs            how many are finished
 //	train, test     accuracy, in percent; test:5-9 that of classes 5 to 9
 //	zero            first epoch without training error
 //	parameters      that are trained; saved and memory are as run.json has them
@@ -128,6 +129,9 @@ func read(folder string) (runs []record, err error) {
 
 // values are what a column says of every run.
 func values(runs []record, column string) (out []float64, err error) {
+	if column == "runs" {
+		return []float64{float64(len(runs))}, nil
+	}
 	for _, r := range runs {
 		v, err := r.Result.value(column, &r.Model)
 		if err != nil {
@@ -229,10 +233,13 @@ func cell(values []float64) string {
 	return strconv.FormatFloat(mean, 'g', 3, 64)
 }
 
-// apart is the difference of two means and its standard error.
+// apart is the difference of two means and its standard error, – where a run alone has none.
 func apart(a, b []float64) string {
 	x, s := moments(a)
 	y, t := moments(b)
+	if math.IsNaN(s + t) {
+		return "–"
+	}
 	return plusMinus(x-y, math.Sqrt(s*s/float64(len(a))+t*t/float64(len(b))))
 }
 

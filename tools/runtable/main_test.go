@@ -43,9 +43,10 @@ func TestTable(t *testing.T) {
 		difference string
 		want       string
 	}{
-		{[]string{"10 | linear=" + several, "a=" + one}, "train,test,test:1-2,zero,parameters,minority_cos_w,nc1,gap/exact_match", "",
-			"| 10 | linear | 100 | 75 | 81.7 ± 2.4 | 7 | 1234 | 0.60 ± 0.14 | – | 50 |\n| a | 100 | 75 | 100 | 7 | 99 | 0.25 | – | 50 |\n"},
+		{[]string{"10 | linear=" + several, "a=" + one}, "runs,train,test,test:1-2,zero,parameters,minority_cos_w,nc1,gap/exact_match", "",
+			"| 10 | linear | 2 | 100 | 75 | 81.7 ± 2.4 | 7 | 1234 | 0.60 ± 0.14 | – | 50 |\n| a | 1 | 100 | 75 | 100 | 7 | 99 | 0.25 | – | 50 |\n"},
 		{[]string{"a=" + several, "b=" + several}, "parameters", "minority_cos_w", "| a | 1234 | |\n| b | 1234 | 0.00 ± 0.14 |\n"},
+		{[]string{"a=" + several, "b=" + one}, "parameters", "minority_cos_w", "| a | 1234 | |\n| b | 99 | – |\n"},
 	} {
 		var b strings.Builder
 		if err := table(&b, c.args, strings.Split(c.columns, ","), c.difference); err != nil || b.String() != c.want {
