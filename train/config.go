@@ -333,6 +333,9 @@ func (c *Config) Check() error {
 			return configError("measure.metrics", "no metric matches %q", glob)
 		}
 	}
+	if c.Optimizer.Nesterov && c.Optimizer.Momentum == 0 {
+		return configError("optimizer.nesterov", "needs a momentum above 0")
+	}
 	if len(c.Seeds) == 0 {
 		return configError("seeds", "none, expected one or more, as in 0..4")
 	}

@@ -34,6 +34,9 @@ func (d *Data) open(seed uint64, progress func(done, total int64)) (*dataset.Set
 			return nil, configError("data."+change.key, "%s", strings.TrimPrefix(err.Error(), change.key+": "))
 		}
 	}
+	if set.Train.Tags == nil && len(set.Classes) < 2 {
+		return nil, configError("data", "%s has one class, a classifier needs two or more", set.Name)
+	}
 	if set.Train.Tags != nil && d.ClassWeights != "none" {
 		return nil, configError("data.class_weights", "%s: the rows of %s have several tags", d.ClassWeights, set.Name)
 	}

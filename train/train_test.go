@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/collapsar/collapsar/collapse"
@@ -209,6 +210,15 @@ func TestImbalance(t *testing.T) {
 		if f.e.Wrong == 0 || !slices.Equal(f.e.ClassWrong, wrong) || !slices.Equal(f.e.ClassRows, slices.Repeat([]int{f.rows}, 4)) {
 			t.Errorf("wrong %v of %v rows, wanted %v of %d each", f.e.ClassWrong, f.e.ClassRows, wrong, f.rows)
 		}
+	}
+}
+
+// One class is no classification.
+func TestOneClass(t *testing.T) {
+	c := Default()
+	c.Data.Source, c.Data.Classes = "geomnist:train=4,test=2", []int{1}
+	if _, err := Run(t.Context(), c, Options{}); err == nil || !strings.Contains(err.Error(), "has one class, a classifier needs two or more") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -77,6 +77,16 @@ from .npz, .npy, .safetensors, .pt, Parquet and CSV files.`,
 // flagError turns a complaint about a flag into wrong usage, with the flag that may have been meant.
 func flagError(cmd *cobra.Command, err error) error {
 	hint := ""
+	if text, rest, found := strings.Cut(err.Error(), ": strconv.Parse"); found { // what Go calls its own functions helps nobody
+		what := "a whole number that is not too large"
+		switch {
+		case strings.HasPrefix(rest, "Float"):
+			what = "a number"
+		case strings.HasPrefix(rest, "Bool"):
+			what = "true or false"
+		}
+		err = errors.New(text + ": must be " + what)
+	}
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
 		var names []string
