@@ -225,7 +225,7 @@ func cell(values []float64) string {
 	switch {
 	case math.IsNaN(mean):
 		return "–"
-	case deviation > 0:
+	case deviation > 1e-9*math.Abs(mean): // not rounding alone
 		return plusMinus(mean, deviation)
 	case mean == math.Trunc(mean):
 		return strconv.FormatFloat(mean, 'f', 0, 64)
