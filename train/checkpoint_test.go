@@ -340,6 +340,13 @@ func TestFoundEarly(t *testing.T) {
 	if _, err := Run(t.Context(), c, Options{Export: filepath.Join(dir, "none", "f.npz")}); err == nil || !strings.Contains(err.Error(), "f.npz: its folder is not there") {
 		t.Errorf("%v", err)
 	}
+	c.Seeds = Seeds{0, 1}
+	if _, err := Run(t.Context(), c, Options{Dir: filepath.Join(dir, "run")}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+	if list, _ := os.ReadDir(dir); len(list) > 0 {
+		t.Errorf("%v is left by a run without data", list)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "run.json"), nil, 0o666); err != nil {
 		t.Fatal(err)
 	}

@@ -137,9 +137,13 @@ func Run(ctx context.Context, c Config, o Options) (*Result, error) {
 
 func runAll[T nn.Float](ctx context.Context, c Config, o Options) (*Result, error) {
 	result := &Result{Config: c}
-	top, err := openTop(&c, &o)
-	if err != nil {
-		return nil, err
+	var top *top
+	begin := func(r *run[T]) (err error) { // once there is something to train, so that a mistake leaves no folder
+		result.Data, result.Model = dataInfo(r.set), r.modelInfo()
+		r.log("%s", words(r.set))
+		r.log("%s", r.modelWords())
+		top, err = openTop(&c, &o)
+		return err
 	}
 	for i, seed := range c.Seeds {
 		one := o
@@ -150,7 +154,10 @@ func runAll[T nn.Float](ctx context.Context, c Config, o Options) (*Result, erro
 			ext := filepath.Ext(o.Export)
 			one.Export = o.Export[:len(o.Export)-len(ext)] + fmt.Sprintf("_seed_%d", seed) + ext
 		}
-		r, err := runSeed[T](ctx, &c, &one, seed, i == 0, result)
+		if i > 0 {
+			begin = func(*run[T]) error { return nil }
+		}
+		r, err := runSeed(ctx, &c, &one, seed, begin)
 		if r != nil {
 			result.Runs = append(result.Runs, r)
 		}
@@ -171,8 +178,8 @@ func runAll[T nn.Float](ctx context.Context, c Config, o Options) (*Result, erro
 	return result, top.finish(result, finished)
 }
 
-// runSeed trains one seed.
-func runSeed[T nn.Float](ctx context.Context, c *Config, o *Options, seed uint64, first bool, result *Result) (*RunResult, error) {
+// runSeed trains one seed. Begin is called before anything is written.
+func runSeed[T nn.Float](ctx context.Context, c *Config, o *Options, seed uint64, begin func(*run[T]) error) (*RunResult, error) {
 	set, err := c.Data.open(seed, o.Loading)
 	if err != nil {
 		return nil, err
@@ -181,13 +188,10 @@ func runSeed[T nn.Float](ctx context.Context, c *Config, o *Options, seed uint64
 	if err != nil {
 		return nil, err
 	}
-	info := dataInfo(set)
-	if first {
-		result.Data, result.Model = info, r.modelInfo()
-		r.log("%s", words(set))
-		r.log("%s", r.modelWords())
+	if err := begin(r); err != nil {
+		return nil, err
 	}
-	if r.folder, err = openFolder(c, o, seed, info, r.modelInfo()); err != nil {
+	if r.folder, err = openFolder(c, o, seed, dataInfo(set), r.modelInfo()); err != nil {
 		return nil, err
 	}
 	defer r.folder.close()
