@@ -23,7 +23,9 @@ for data in mnist fashion-mnist; do
 	for head in linear simplex; do
 		for dim in 256 10; do
 			run="$out/$data-$head-$dim"
-			if [ -e "$run/config.yaml" ]; then
+			if grep -qs '"status": "finished"' "$run/run.json"; then
+				:
+			elif [ -e "$run/config.yaml" ]; then
 				"$out/collapsar" --quiet train --resume "$run" >"$run.txt"
 			else
 				"$out/collapsar" --quiet train "$data" --config examples/heads/heads.yaml --data-root "$images" --head "$head" --feature-dim "$dim" \

@@ -18,7 +18,9 @@ go build -o "$out/collapsar" ./cmd/collapsar
 rows=()
 row() { # CURE RATIO FLAG...
 	local run="$out/$1-$2"
-	if [ -e "$run/config.yaml" ]; then
+	if grep -qs '"status": "finished"' "$run/run.json"; then
+		:
+	elif [ -e "$run/config.yaml" ]; then
 		"$out/collapsar" --quiet train --resume "$run" >"$run.txt"
 	else
 		"$out/collapsar" --quiet train --config examples/minority/minority.yaml --data-root "$images" --ratio "$2" "${@:3}" \
