@@ -52,7 +52,7 @@ type modelJSON struct {
 	Loss        string              `json:"loss"`
 	W           float64             `json:"lambda_w"`
 	H           float64             `json:"lambda_h"`
-	B           float64             `json:"lambda_b"` // 0: a free bias
+	B           float64             `json:"lambda_b"`              // 0: a free bias
 	ClosedForm  bool                `json:"closed_form"`           // else by search
 	Certificate *float64            `json:"certificate,omitempty"` // of a search: 1 at the optimum (docs/solve.md)
 	Metrics     map[string]*float64 `json:"metrics"`               // predicted: ml_margin_m1, ml_scale_m2, ...; null where the model has none
