@@ -21,7 +21,7 @@ run() { # NAME CONFIG ROOT FLAG...
 		"$out/collapsar" --quiet train --config "examples/multilabel/$2" --data-root "$3" "${@:4}" --out "$out/$1" --overwrite >"$out/$1.txt"
 	fi
 }
-triples=(--composite 1:60,2:24,3:10 --composite-test 1:30,2:10,3:4)
+triples=(--composite "1:60,2:24,3:10" --composite-test "1:30,2:10,3:4")
 
 echo 'Composites to the end, beside the unconstrained features model'
 run pairs pairs.yaml "$images" --export "$out/pairs.npz"
