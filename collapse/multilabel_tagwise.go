@@ -12,7 +12,7 @@ import (
 
 // maxMismatched is the number of pairs of a tag set and another one up to which all are looked at. Above, drawnMismatched are drawn, which tell
 // the mean of angles that differ by tens of degrees to some hundredths of one.
-const maxMismatched, drawnMismatched = 4_000_000, 500_000
+const maxMismatched, drawnMismatched = 4_000_000, 200_000
 
 // tagFrame is the means of tag sets in some coordinates: those of the features, or those along a basis.
 type tagFrame struct {

@@ -3,6 +3,7 @@ package moments
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/collapsar/collapsar/features"
 	"github.com/collapsar/collapsar/internal/kernel"
@@ -296,7 +297,7 @@ func (v *tagVisitor[T]) decide(b *features.Batch, g, from, to int) {
 				near, most = j, score
 			}
 		}
-		v.best = Largest(v.best, v.out[int(n)*v.cols+v.axes:][:k], v.Groups[g].Size, v.mark)
+		v.best = largest(v.best, v.out[int(n)*v.cols+v.axes:][:k], v.Groups[g].Size)
 		sums.Compared++
 		if !sameTags(v.Tags.Sets[s.Classes[v.Groups[g].First+near]], v.best, v.mark) {
 			sums.Mismatch++
@@ -328,22 +329,25 @@ func judge[T real](s *TagSums, z []T, set []int) {
 	}
 }
 
-// Largest lists the places of the m largest numbers in dst; of equal ones, those that come first. mark has the length of z,
-// and is false before and after. It takes time m len(z).
-func Largest[T real](dst []int, z []T, m int, mark []bool) []int {
+// largest lists the places of the m largest numbers in dst; of equal ones, those that come first. z is left as it was.
+func largest[T real](dst []int, z []T, m int) []int {
 	dst = dst[:0]
+	var kept [16]T
+	saved, off := kept[:0], T(math.Inf(-1))
 	for range min(m, len(z)) {
-		best := -1
-		for j, x := range z {
-			if !mark[j] && (best < 0 || x > z[best]) {
-				best = j
+		best := argMax(z)
+		if !(z[best] > off) { // nothing but -Inf and NaN is left
+			best = 0
+			for slices.Contains(dst, best) {
+				best++
 			}
 		}
-		mark[best] = true
+		saved = append(saved, z[best])
+		z[best] = off
 		dst = append(dst, best)
 	}
-	for _, j := range dst {
-		mark[j] = false
+	for i, j := range dst {
+		z[j] = saved[i]
 	}
 	return dst
 }
