@@ -19,11 +19,11 @@ type TagCounts struct {
 
 // nearestBudget is the number of operations up to which every row is compared with all means of its multiplicity: more would
 // cost as much as all the rest, for a share of rows that some tens of thousands tell to a tenth of a per cent.
-const nearestBudget = 2e10
+const nearestBudget = 1e10
 
 // ownAxesBudget is the number of operations up to which every row of a multiplicity is projected on the directions of its means, beside
-// those of all means: beyond are at least 10,000 rows, and ml_nc1_mM is a mean of squares over K - 1 directions of each.
-const ownAxesBudget = 1e10
+// those of all means: beyond are some thousand rows, and ml_nc1_mM is a mean of squares over K - 1 directions of each.
+const ownAxesBudget = 5e9
 
 // tagLayer measures the training rows and the test rows of a layer, each by their own means.
 func (m *measurement) tagLayer(l *features.Layer) ([]*Result, error) {

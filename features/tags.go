@@ -102,13 +102,14 @@ func (f *found) readTags(labels []int64, a array.Array, o Options) (*Tags, error
 		for i := 0; i < len(v); i += k {
 			clear(key)
 			for j, x := range v[i : i+k] {
-				switch {
-				case !(x >= 0) || math.IsInf(x, 0):
-					return nil, array.Errorf(BadLabel, info.Name, "row %d, column %d holds %v, expected a tag: 0 or more", lo+i/k, j, x)
-				case x > 0:
-					key[j/8] |= 1 << (j % 8)
-					b.weighted = b.weighted || x != 1
+				if x == 0 {
+					continue
 				}
+				if !(x > 0) || math.IsInf(x, 0) {
+					return nil, array.Errorf(BadLabel, info.Name, "row %d, column %d holds %v, expected a tag: 0 or more", lo+i/k, j, x)
+				}
+				key[j/8] |= 1 << (j % 8)
+				b.weighted = b.weighted || x != 1
 			}
 			labels[lo+i/k] = b.place(key)
 		}

@@ -465,7 +465,7 @@ func (w *rowWorker[T]) row(b *features.Batch, i int, s, p []T) {
 		}
 		w.cosine(b, i, z, y, square+2*own+w.centreDistance(c), c)
 	}
-	add(z, w.logits[c*w.kw:][:w.kw])
+	kernel.Add(z, z, w.logits[c*w.kw:][:w.kw])
 	best := argMax(z)
 	if best != y {
 		class.Errors++
@@ -605,13 +605,6 @@ func (w *rowWorker[T]) distance(b *features.Batch, i, base int) float64 {
 		return kernel.Residual64(w.wide, b.Float64[at*w.d:][:w.d], pivot, mu)
 	}
 	return kernel.Residual32To64(w.wide, b.Float32[at*w.d:][:w.d], pivot, mu)
-}
-
-func add[T real](dst, v []T) {
-	v = v[:len(dst)]
-	for j := range dst {
-		dst[j] += v[j]
-	}
 }
 
 func argMax[T real](v []T) int {

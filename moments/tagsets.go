@@ -275,7 +275,7 @@ func (v *tagVisitor[T]) decide(b *features.Batch, g, from, to int) {
 		i := v.source[n]
 		label := b.Labels[i]
 		z := v.out[n*v.cols+v.axes:][:k]
-		add(z, v.logits[int(v.class[label])*k:][:k])
+		kernel.Add(z, z, v.logits[int(v.class[label])*k:][:k])
 		judge(sums, z, v.Tags.Sets[label])
 		if (b.First+int(i))%v.Every == 0 {
 			v.compared = append(v.compared, int32(n))
