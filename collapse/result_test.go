@@ -335,3 +335,14 @@ func TestMeasureCancelled(t *testing.T) {
 		}
 	}
 }
+
+// Percentages have two digits below one, and one after the point above.
+func TestPercent(t *testing.T) {
+	for v, want := range map[float64]string{
+		0: "0 %", 1e-9: "1e-07 %", 0.000123: "0.012 %", 0.00094: "0.094 %", 0.009949: "0.99 %", 0.00997: "1.0 %", 0.01: "1.0 %", 0.0999: "10.0 %", 1.5: "150.0 %",
+	} {
+		if got := collapse.Percent(v); got != want {
+			t.Errorf("%v: %s, want %s", v, got, want)
+		}
+	}
+}

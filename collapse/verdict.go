@@ -379,7 +379,7 @@ func percentDigits(v float64) string {
 		return "0"
 	case v < 1e-6:
 		return strconv.FormatFloat(v, 'e', 0, 64)
-	case v < 1:
+	case v < 0.995: // what is above is 1.0
 		digits := 1 - int(math.Floor(math.Log10(v)))
 		return strings.TrimRight(strconv.FormatFloat(v, 'f', digits, 64), "0")
 	default:
