@@ -269,15 +269,7 @@ func (s *tagSample) judgeSingles(lots *tagLots, l *Levels) {
 		w := x.draw(m)
 		f := w.fourth(m)
 		l.Simplex = x.simplexLevel(m, f)
-		switch {
-		case k == 2:
-			l.Simplex.Verdict, l.Simplex.Reason = Vacuous, "two means are always a simplex"
-		case k > s.d+1:
-			l.Simplex.Verdict = Impossible
-			l.Simplex.Reason = fmt.Sprintf("%d means have no room for a simplex in %s", k, plural(s.d, "dimension", "dimensions"))
-		default:
-			l.Simplex.judgeSquare(alpha, m.harmonic(), randomDirections)
-		}
+		l.Simplex.judgeSimplex(alpha, m.harmonic(), k, s.d, "means", "")
 		if s.weights != nil {
 			l.Duality = x.dualityLevel(m, f)
 			l.Duality.judgeSquare(alpha, m.harmonic(), randomDirections)

@@ -231,15 +231,7 @@ func (s *sample) verdict(values Values) *Verdict {
 		l.Variability = s.variabilityLevel(m, w, f)
 		l.Variability.judgeVariability(alpha, m.harmonic(), float64(s.d))
 		l.Simplex = s.simplexLevel(m, f)
-		switch k := m.k(); {
-		case k == 2:
-			l.Simplex.Verdict, l.Simplex.Reason = Vacuous, "two class means are always a simplex"
-		case k > s.d+1:
-			l.Simplex.Verdict = Impossible
-			l.Simplex.Reason = fmt.Sprintf("%d class means have no room for a simplex in %s; gnc2_* measure how evenly they spread", k, plural(s.d, "dimension", "dimensions"))
-		default:
-			l.Simplex.judgeSquare(alpha, m.harmonic(), randomDirections)
-		}
+		l.Simplex.judgeSimplex(alpha, m.harmonic(), m.k(), s.d, "class means", "; gnc2_* measure how evenly they spread")
 		if s.class != nil {
 			l.Duality = s.dualityLevel(m, f)
 			l.Duality.judgeSquare(alpha, m.harmonic(), randomDirections)
@@ -352,6 +344,20 @@ func (l *Level) judgeSquare(alpha, n float64, random string) {
 			l.Reason = fmt.Sprintf("the noise of the means alone shows %s", Percent(*l.Floor))
 		}
 		l.more(n, l.half, math.Abs(alpha*alpha-l.middle))
+	}
+}
+
+// judgeSimplex judges the simplex of k means in d dimensions, where k and d leave it open; instead says what to look at where
+// there is no room.
+func (l *Level) judgeSimplex(alpha, n float64, k, d int, means, instead string) {
+	switch {
+	case k == 2:
+		l.Verdict, l.Reason = Vacuous, fmt.Sprintf("two %s are always a simplex", means)
+	case k > d+1:
+		l.Verdict = Impossible
+		l.Reason = fmt.Sprintf("%d %s have no room for a simplex in %s%s", k, means, plural(d, "dimension", "dimensions"), instead)
+	default:
+		l.judgeSquare(alpha, n, randomDirections)
 	}
 }
 

@@ -65,7 +65,7 @@ func mulanLabels(path string) ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, unreadable(path, err)
+		return nil, array.InFile(err, path, "")
 	}
 	defer f.Close()
 	d := xml.NewDecoder(io.LimitReader(f, most))

@@ -35,17 +35,17 @@ func openArrays(path string, o Options) (*Set, error) {
 	trainX := arrayTrainX
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, unreadable(path, err)
+		return nil, array.InFile(err, path, "")
 	}
 	if !info.IsDir() {
 		f, err := os.Open(path)
 		if err != nil {
-			return nil, unreadable(path, err)
+			return nil, array.InFile(err, path, "")
 		}
 		defer f.Close()
 		var magic [6]byte
 		if err := array.ReadFull(f, magic[:], 0); err != nil {
-			return nil, located(err, path)
+			return nil, array.Locate(err, path, "")
 		}
 		if npy.Sniff(magic[:]) {
 			a.folder = filepath.Dir(path)
@@ -53,7 +53,7 @@ func openArrays(path string, o Options) (*Set, error) {
 		} else {
 			a.folder = ""
 			if a.npz, err = npz.Open(f, info.Size(), array.Options{Memory: o.memory()}); err != nil {
-				return nil, located(err, path)
+				return nil, array.Locate(err, path, "")
 			}
 		}
 	}
@@ -69,7 +69,7 @@ func (a *arrays) read(trainX []string, o Options) (*Set, error) {
 	} else {
 		entries, err := os.ReadDir(a.folder)
 		if err != nil {
-			return nil, unreadable(a.folder, err)
+			return nil, array.InFile(err, a.folder, "")
 		}
 		for _, e := range entries {
 			if name, ok := strings.CutSuffix(e.Name(), ".npy"); ok {
@@ -127,17 +127,17 @@ func (a *arrays) with(name string, do func(array.Array) error) error {
 		if err == nil {
 			err = do(v)
 		}
-		return inMember(located(err, a.file), name)
+		return array.Locate(err, a.file, name)
 	}
 	path := filepath.Join(a.folder, name+".npy")
 	f, err := os.Open(path)
 	if err != nil {
-		return unreadable(path, err)
+		return array.InFile(err, path, "")
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return unreadable(path, err)
+		return array.InFile(err, path, "")
 	}
 	file, err := npy.Open(f, info.Size(), array.Options{})
 	if err == nil {
@@ -146,7 +146,7 @@ func (a *arrays) with(name string, do func(array.Array) error) error {
 			err = do(v)
 		}
 	}
-	return located(err, path)
+	return array.Locate(err, path, "")
 }
 
 // readImages reads the numbers.

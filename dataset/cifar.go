@@ -86,7 +86,7 @@ func openCIFARTar(s *stream, t *tar.Reader, h *tar.Header, c *cifar, o Options) 
 			}
 		}
 		if err != nil {
-			return nil, inMember(err, h.Name)
+			return nil, array.Locate(err, "", h.Name)
 		}
 	}
 	if err != io.EOF {

@@ -57,6 +57,19 @@ type Split struct {
 	Tags   []uint8   // Rows x K of 0 and 1, for rows with several tags
 }
 
+// TagSets is the tags of each row of k possible ones in ascending order, as features.Labels has them.
+func (s *Split) TagSets(k int) [][]int {
+	sets := make([][]int, s.Rows)
+	for i := range sets {
+		for tag, on := range s.Tags[i*k : (i+1)*k] {
+			if on != 0 {
+				sets[i] = append(sets[i], tag)
+			}
+		}
+	}
+	return sets
+}
+
 // The streams of randomness that a seed has here, apart from those of other packages.
 const (
 	streamOrder    = 0x64617461<<8 + iota // of the rows of an epoch, then its number

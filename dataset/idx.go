@@ -46,7 +46,7 @@ func openIDX(folder string, o Options) (*Set, error) {
 func idxStems(folder string) ([]string, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
-		return nil, unreadable(folder, err)
+		return nil, array.InFile(err, folder, "")
 	}
 	var stems []string
 	for _, e := range entries {

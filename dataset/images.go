@@ -63,7 +63,7 @@ func openImageFolder(root string, o Options) (*Set, error) {
 	walk = func(folder string, depth int) error {
 		entries, err := os.ReadDir(filepath.Join(root, folder))
 		if err != nil {
-			return unreadable(filepath.Join(root, folder), err)
+			return array.InFile(err, filepath.Join(root, folder), "")
 		}
 		for _, e := range entries {
 			name := path.Join(folder, e.Name())
@@ -105,21 +105,21 @@ func openTar(s *stream, o Options) (*Set, error) {
 			return openCIFARTar(s, t, h, c, o)
 		}
 		if strings.HasPrefix(path.Base(h.Name), "data_batch_") {
-			return nil, inMember(s.errorf(array.Unsupported, "pickles of Python are not read; get the binary version, %s", knownURL("cifar10")), h.Name)
+			return nil, array.Locate(s.errorf(array.Unsupported, "pickles of Python are not read; get the binary version, %s", knownURL("cifar10")), "", h.Name)
 		}
 		if !isPicture(h.Name) {
 			continue
 		}
 		switch left := s.size - s.read; {
 		case h.Size > left:
-			return nil, inMember(s.errorf(array.Truncated, "%d bytes are declared, the archive has at most %d more", h.Size, left), h.Name)
+			return nil, array.Locate(s.errorf(array.Truncated, "%d bytes are declared, the archive has at most %d more", h.Size, left), "", h.Name)
 		case h.Size > maxFile, int64(len(arena))+h.Size > o.memory():
-			return nil, inMember(s.errorf(array.TooLarge, "%d bytes, expected at most %d, and %d in all", h.Size, maxFile, o.memory()), h.Name)
+			return nil, array.Locate(s.errorf(array.TooLarge, "%d bytes, expected at most %d, and %d in all", h.Size, maxFile, o.memory()), "", h.Name)
 		}
 		arena = slices.Grow(arena, int(min(h.Size, 1<<20)))
 		buffer := bytes.NewBuffer(arena)
 		if _, err := io.CopyN(buffer, t, h.Size); err != nil {
-			return nil, inMember(s.failed(err), h.Name)
+			return nil, array.Locate(s.failed(err), "", h.Name)
 		}
 		arena = buffer.Bytes()
 		ends = append(ends, len(arena))
@@ -266,9 +266,9 @@ func badImage(file, name string, err error) error {
 	e := array.Errorf(array.Malformed, name, "%v", err)
 	switch {
 	case errors.As(err, &known):
-		return inMember(located(err, file), name)
+		return array.Locate(err, file, name)
 	case errors.As(err, &system):
-		return unreadable(system.Path, err)
+		return array.InFile(err, system.Path, "")
 	case err == io.EOF, err == io.ErrUnexpectedEOF:
 		e = array.Errorf(array.Truncated, name, "the image ends early")
 	}

@@ -183,7 +183,7 @@ func (k *known) missing(roots []string) *Error {
 func openPath(path string, o Options) (*Set, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, unreadable(path, err)
+		return nil, array.InFile(err, path, "")
 	}
 	if info.IsDir() {
 		return openFolder(path, o)
@@ -194,7 +194,7 @@ func openPath(path string, o Options) (*Set, error) {
 func openFolder(path string, o Options) (*Set, error) {
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return nil, unreadable(path, err)
+		return nil, array.InFile(err, path, "")
 	}
 	var idx, mat, npy bool
 	var bins *cifar

@@ -26,7 +26,7 @@ type stream struct {
 func openStream(path string) (*stream, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, unreadable(path, err)
+		return nil, array.InFile(err, path, "")
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
@@ -34,7 +34,7 @@ func openStream(path string) (*stream, error) {
 	}
 	if err != nil {
 		f.Close()
-		return nil, unreadable(path, err)
+		return nil, array.InFile(err, path, "")
 	}
 	s, err := newStream(path, f, info.Size())
 	if err != nil {
@@ -129,44 +129,13 @@ func (s *stream) failed(err error) error {
 	}
 	var path *os.PathError
 	if errors.As(err, &path) {
-		return unreadable(s.name, err)
+		return array.InFile(err, s.name, "")
 	}
 	return s.errorf(array.Malformed, "after %d bytes: %v", s.read, err)
 }
 
-// located fills in the file of a complaint that has none yet.
-func located(err error, file string) error {
-	var e *Error
-	if errors.As(err, &e) && e.File == "" {
-		c := *e
-		c.File = file
-		return &c
-	}
-	return err
-}
-
-// inMember names the member of an archive, or the array, that a complaint is about.
-func inMember(err error, member string) error {
-	var e *Error
-	if errors.As(err, &e) && e.Array == "" {
-		c := *e
-		c.Array = member
-		return &c
-	}
-	return err
-}
-
+// inFile says which file a new complaint is about.
 func inFile(file string, e *Error) *Error {
 	e.File = file
 	return e
-}
-
-// unreadable is what the system says about a file.
-func unreadable(path string, err error) *Error {
-	var e *os.PathError
-	message := err.Error()
-	if errors.As(err, &e) {
-		message = e.Err.Error()
-	}
-	return &Error{File: path, Kind: array.Unreadable, Message: message, Err: err}
 }

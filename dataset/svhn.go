@@ -43,7 +43,7 @@ func readSVHN(s *stream, o Options) (Split, Shape, error) {
 	bad := func(e *Error) (Split, Shape, error) { return Split{}, Shape{}, inFile(s.name, e) }
 	variables, err := matfile.Read(s, s.size, o.memory())
 	if err != nil {
-		return Split{}, Shape{}, located(err, s.name)
+		return Split{}, Shape{}, array.Locate(err, s.name, "")
 	}
 	var x, y *matfile.Variable
 	for i, v := range variables {

@@ -41,33 +41,15 @@ func (m *Model) Write(w io.Writer) error {
 func Open(path string) (*Model, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, inFile(err, path)
+		return nil, array.InFile(err, path, "")
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return nil, inFile(err, path)
+		return nil, array.InFile(err, path, "")
 	}
 	m, err := read(f, info.Size())
-	return m, inFile(err, path)
-}
-
-func inFile(err error, path string) error {
-	if err == nil {
-		return nil
-	}
-	var e *array.Error
-	if errors.As(err, &e) {
-		c := *e
-		c.File = path
-		return &c
-	}
-	var p *os.PathError
-	message := err.Error()
-	if errors.As(err, &p) {
-		message = p.Err.Error()
-	}
-	return &array.Error{File: path, Kind: array.Unreadable, Message: message, Err: err}
+	return m, array.InFile(err, path, "")
 }
 
 func read(r io.ReaderAt, size int64) (*Model, error) {

@@ -53,7 +53,7 @@ func (r *ref) checkFeatures() error {
 	i := r.info
 	switch {
 	case i.Refused != nil:
-		return inFile(i.Refused, r.file.path, i.Name)
+		return array.InFile(i.Refused, r.file.path, i.Name)
 	case len(i.Shape) < 2:
 		return r.file.errorf(Unsupported, i.Name, "%s, expected rows x columns; if it is one number a row, reshape it to (N, 1)", i)
 	case len(i.Shape) > 2:
@@ -69,13 +69,13 @@ func (r *ref) checkFeatures() error {
 func sameRows(labels *found, r *ref) error {
 	i := labels.infos[0]
 	if i.Refused != nil {
-		return inFile(i.Refused, labels.file.path, i.Name)
+		return array.InFile(i.Refused, labels.file.path, i.Name)
 	}
 	if len(i.Shape) == 0 || len(i.Shape) > 2 {
 		return labels.file.errorf(Unsupported, i.Name, "%s, expected one label a row", i)
 	}
 	if i.Rows() != r.info.Rows() {
-		return inFile(mismatch(i.Name, i.Rows(), r.info.Name, r.info.Rows()), labels.file.path, i.Name)
+		return array.InFile(mismatch(i.Name, i.Rows(), r.info.Name, r.info.Rows()), labels.file.path, i.Name)
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ func (p *plan) checkClassifier() error {
 	s, w := p.weights.file, p.weights.infos[0]
 	switch {
 	case w.Refused != nil:
-		return inFile(w.Refused, s.path, w.Name)
+		return array.InFile(w.Refused, s.path, w.Name)
 	case len(w.Shape) != 2 || w.Shape[0] == 0:
 		return s.errorf(BadWeights, w.Name, "%s, expected classes x columns", w)
 	case p.classifier < 0:
@@ -110,7 +110,7 @@ func (p *plan) checkClassifier() error {
 	}
 	b := p.bias.infos[0]
 	if b.Refused != nil {
-		return inFile(b.Refused, p.bias.file.path, b.Name)
+		return array.InFile(b.Refused, p.bias.file.path, b.Name)
 	}
 	if len(b.Shape) == 0 || b.Shape[0] != w.Shape[0] || b.Width() != 1 {
 		return p.bias.file.errorf(BadWeights, b.Name, "%s, %s: %d rows", b, w.Name, w.Shape[0])
@@ -147,7 +147,7 @@ func (f *found) loadFloats(o Options) ([]float64, error) {
 	}
 	v := make([]float64, info.Rows()*info.Width())
 	if err := a.Float64s(v, 0); err != nil {
-		return nil, inFile(err, f.file.path, info.Name)
+		return nil, array.InFile(err, f.file.path, info.Name)
 	}
 	for i, x := range v {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
@@ -176,7 +176,7 @@ func readLabels(f *found, c *Classifier, o Options) (labels []int64, tags *Tags,
 	if info.DType == array.Tags {
 		tags, err = f.readTagLists(labels, o)
 		if err != nil {
-			return nil, nil, inFile(err, f.file.path, info.Name)
+			return nil, nil, array.InFile(err, f.file.path, info.Name)
 		}
 		return labels, tags, nil
 	}
@@ -198,7 +198,7 @@ func readLabels(f *found, c *Classifier, o Options) (labels []int64, tags *Tags,
 		err = checkLabels(info.Name, labels, c)
 	}
 	if err != nil {
-		return nil, nil, inFile(err, f.file.path, info.Name)
+		return nil, nil, array.InFile(err, f.file.path, info.Name)
 	}
 	return labels, tags, nil
 }

@@ -163,7 +163,7 @@ func (s *Split) Read(b *Batch, first, rows int) error {
 		err = s.array.Float32s(b.Float32, first)
 	}
 	if err != nil {
-		return inFile(err, s.file, s.array.Info().Name)
+		return array.InFile(err, s.file, s.array.Info().Name)
 	}
 	b.Labels = nil
 	if s.Labels != nil {

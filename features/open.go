@@ -82,7 +82,7 @@ func OpenReaderAt(r io.ReaderAt, size int64, name string, o Options) (*Set, erro
 	return openSet(func() (*source, error) {
 		s, err := openReader(r, size, name, o)
 		if err != nil {
-			return nil, inFile(err, name, "")
+			return nil, array.InFile(err, name, "")
 		}
 		return s, nil
 	}, name, o)
@@ -175,7 +175,7 @@ func (set *Set) load(f *files, o Options) error {
 func (r *ref) open(o Options) (array.Array, error) {
 	a, err := r.file.Open(r.info.Name)
 	if err != nil {
-		return nil, inFile(err, r.file.path, r.info.Name)
+		return nil, array.InFile(err, r.file.path, r.info.Name)
 	}
 	if o.BFloat16 && r.info.DType == array.Uint16 {
 		if b, ok := array.Reinterpret(a, array.BFloat16); ok {

@@ -2,7 +2,6 @@ package features
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -58,17 +57,17 @@ func open(path string, o Options) (*source, error) {
 	// Opening a pipe would wait for its writer, so the kind of file is asked first.
 	stat, err := os.Stat(path)
 	if err != nil {
-		return nil, inFile(err, path, "")
+		return nil, array.InFile(err, path, "")
 	}
 	switch mode := stat.Mode(); {
 	case mode.IsDir():
-		return nil, inFile(array.Errorf(Unreadable, "", "a directory, expected a file"), path, "")
+		return nil, array.InFile(array.Errorf(Unreadable, "", "a directory, expected a file"), path, "")
 	case !mode.IsRegular():
-		return nil, inFile(array.Errorf(Unreadable, "", "a pipe or device, expected a file: its rows are read twice"), path, "")
+		return nil, array.InFile(array.Errorf(Unreadable, "", "a pipe or device, expected a file: its rows are read twice"), path, "")
 	}
 	disk, err := os.Open(path)
 	if err != nil {
-		return nil, inFile(err, path, "")
+		return nil, array.InFile(err, path, "")
 	}
 	var s *source
 	if stat, err = disk.Stat(); err == nil {
@@ -76,7 +75,7 @@ func open(path string, o Options) (*source, error) {
 	}
 	if err != nil {
 		disk.Close()
-		return nil, inFile(err, path, "")
+		return nil, array.InFile(err, path, "")
 	}
 	s.disk = disk
 	return s, nil
@@ -144,26 +143,5 @@ func (s *source) note(code, message string, args ...any) {
 }
 
 func (s *source) errorf(kind Kind, name, message string, args ...any) error {
-	return inFile(array.Errorf(kind, name, message, args...), s.path, "")
-}
-
-// inFile says in which file, and array, an error came up. What is no *Error comes from the system.
-func inFile(err error, path, name string) error {
-	var e *Error
-	if errors.As(err, &e) {
-		c := *e
-		if c.File == "" {
-			c.File = path
-		}
-		if c.Array == "" {
-			c.Array = name
-		}
-		return &c
-	}
-	message := err.Error()
-	var p *os.PathError
-	if errors.As(err, &p) { // the path is said already
-		message = p.Err.Error()
-	}
-	return &Error{File: path, Array: name, Kind: Unreadable, Message: message, Err: err}
+	return array.InFile(array.Errorf(kind, name, message, args...), s.path, "")
 }

@@ -231,7 +231,7 @@ func shareNames(splits []*labelling) error {
 	all = slices.Compact(all)
 	for _, l := range splits {
 		if l.tags == nil || l.tags.Names == nil {
-			return inFile(array.Errorf(Mismatch, l.name(), "the tags are numbers here, and words elsewhere"), l.from.file.path, l.name())
+			return array.InFile(array.Errorf(Mismatch, l.name(), "the tags are numbers here, and words elsewhere"), l.from.file.path, l.name())
 		}
 		for _, s := range l.tags.Sets { // the order of words is that of their numbers, before and after
 			for i, k := range s {
@@ -295,7 +295,7 @@ func settle(splits []*labelling, c *Classifier, o Options) error {
 			err = array.Errorf(Mismatch, l.name(), "%d columns of tags, elsewhere there are %d", l.tags.Count, count)
 		}
 		if err != nil {
-			return inFile(err, l.from.file.path, l.name())
+			return array.InFile(err, l.from.file.path, l.name())
 		}
 		if multi && l.tags.Weighted {
 			l.from.file.note("label_weights", "%s holds numbers other than 0 and 1: what is above 0 is taken as a tag, and its size does not count", l.name())

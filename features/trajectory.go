@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/collapsar/collapsar/internal/array"
 )
 
 // A Step is one file of a trajectory.
@@ -28,7 +30,7 @@ func Trajectory(paths []string) ([]Step, error) {
 		case err == nil && stat.IsDir():
 			found, err := featureFiles(path)
 			if err != nil {
-				return nil, inFile(err, path, "")
+				return nil, array.InFile(err, path, "")
 			}
 			if len(found) == 0 {
 				return nil, &Error{File: path, Kind: Empty, Message: "a directory without feature files"}

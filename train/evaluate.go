@@ -273,15 +273,7 @@ func (r *run[T]) classifier() *features.Classifier {
 // labelsOf is the labels of a split as features.Labels.
 func labelsOf(s *dataset.Split, k int) features.Labels {
 	if s.Tags != nil {
-		l := features.Labels{Tags: make([][]int, s.Rows), Count: k}
-		for i := range l.Tags {
-			for j, tag := range s.Tags[i*k : (i+1)*k] {
-				if tag != 0 {
-					l.Tags[i] = append(l.Tags[i], j)
-				}
-			}
-		}
-		return l
+		return features.Labels{Tags: s.TagSets(k), Count: k}
 	}
 	l := features.Labels{Classes: make([]int64, len(s.Labels))}
 	for i, y := range s.Labels {

@@ -74,12 +74,10 @@ func loadWeights[T nn.Float](net *nn.Network[T], path string) error {
 // inFile names the file in an error about its content.
 func inFile(path string, err error) error {
 	var e *array.Error
-	if !errors.As(err, &e) {
-		return fmt.Errorf("%s: %w", path, err)
+	if errors.As(err, &e) {
+		return array.Locate(err, path, "")
 	}
-	named := *e
-	named.File = path
-	return &named
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 func readWeights[T nn.Float](net *nn.Network[T], r io.ReaderAt, size int64) error {

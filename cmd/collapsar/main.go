@@ -20,7 +20,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/collapsar/collapsar/features"
+	"github.com/collapsar/collapsar/internal/array"
 )
 
 // The exit statuses.
@@ -103,16 +103,9 @@ func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(fo
 
 // inFile gives an error the name of the file that it is about, if it has none.
 func inFile(err error, path string) error {
-	var e *features.Error
-	switch {
-	case errors.Is(err, context.Canceled):
-		return err
-	case !errors.As(err, &e):
-		return fmt.Errorf("%s: %w", path, err)
-	case e.File == "":
-		c := *e
-		c.File = path
-		return &c
+	var e *array.Error
+	if errors.Is(err, context.Canceled) || errors.As(err, &e) {
+		return array.Locate(err, path, "")
 	}
-	return e
+	return fmt.Errorf("%s: %w", path, err)
 }

@@ -343,7 +343,7 @@ func read[T any](c *columns, dst []T, lo int, kind array.Kind, what string, pars
 		cells, err := c.scan.split(record, len(c.file.names))
 		if err != nil {
 			c.scan = nil
-			return named(err, c.info.Name)
+			return array.Locate(err, "", c.info.Name)
 		}
 		for i, k := range c.columns {
 			v, ok := parse(cells[k])
@@ -374,7 +374,7 @@ func (c *columns) record() ([]byte, error) {
 	if err != nil {
 		c.scan = nil
 	}
-	return record, named(err, c.info.Name)
+	return record, array.Locate(err, "", c.info.Name)
 }
 
 func (c *columns) changed() error {
@@ -388,13 +388,6 @@ func (c *columns) bad(kind array.Kind, what string, column int, cell []byte) err
 		return array.Errorf(array.Malformed, c.info.Name, "%s: the cell is empty, expected a number", at)
 	}
 	return array.Errorf(kind, c.info.Name, "%s: %.40q, expected %s", at, cell, what)
-}
-
-func named(err error, name string) error {
-	if e, ok := err.(*array.Error); ok && e.Array == "" {
-		e.Array = name
-	}
-	return err
 }
 
 // number reads a cell; spaces around a number are nothing.

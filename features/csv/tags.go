@@ -29,7 +29,7 @@ func (f *file) TagLists(name string, visit func(row int, words []string) error) 
 	}
 	s := f.scanner()
 	if _, err := s.next(); err != nil { // the header
-		return named(err, name)
+		return array.Locate(err, "", name)
 	}
 	var words []string
 	for row := 0; ; row++ {
@@ -41,11 +41,11 @@ func (f *file) TagLists(name string, visit func(row int, words []string) error) 
 			return array.Errorf(array.Inconsistent, name, "the file does not have the %d rows that it had when it was opened", f.rows)
 		}
 		if err != nil {
-			return named(err, name)
+			return array.Locate(err, "", name)
 		}
 		cells, err := s.split(record, len(f.names))
 		if err != nil {
-			return named(err, name)
+			return array.Locate(err, "", name)
 		}
 		if words, err = Words(words[:0], cells[column], f.tagSep); err != nil {
 			return array.Errorf(array.Malformed, name, "line %d: %.60q: %v", s.line, cells[column], err)

@@ -34,7 +34,7 @@ func (f *file) TagLists(name string, visit func(row int, words []string) error) 
 			break
 		}
 		if err != nil {
-			return named(err, name)
+			return array.Locate(err, "", name)
 		}
 	}
 	if err := p.endRow(); err != nil {
@@ -46,13 +46,6 @@ func (f *file) TagLists(name string, visit func(row int, words []string) error) 
 		}
 	}
 	return nil
-}
-
-func named(err error, name string) error {
-	if e, ok := err.(*array.Error); ok && e.Array == "" {
-		e.Array = name
-	}
-	return err
 }
 
 // endRow hands out the row that was begun.

@@ -7,8 +7,11 @@
 package array
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strconv"
 )
 
@@ -180,4 +183,35 @@ func (e *Error) Unwrap() error { return e.Err }
 // Errorf makes an Error about an array; the file is filled in by the caller that knows it.
 func Errorf(kind Kind, name, format string, args ...any) *Error {
 	return &Error{Array: name, Kind: kind, Message: fmt.Sprintf(format, args...)}
+}
+
+// Locate fills in the file and the array of the Error in err's chain, each where the Error names none and the name given is
+// not empty. Any other error, nil too, is returned as it is.
+func Locate(err error, file, name string) error {
+	if err == nil {
+		return nil
+	}
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	located := *e
+	located.File = cmp.Or(e.File, file)
+	located.Array = cmp.Or(e.Array, name)
+	return &located
+}
+
+// InFile is Locate that makes an Error of any other error too: the system cannot read the file, and its words are given
+// without the path, which the Error says already.
+func InFile(err error, file, name string) error {
+	var e *Error
+	if err == nil || errors.As(err, &e) {
+		return Locate(err, file, name)
+	}
+	message := err.Error()
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		message = path.Err.Error()
+	}
+	return &Error{File: file, Array: name, Kind: Unreadable, Message: message, Err: err}
 }

@@ -187,7 +187,7 @@ func read[T element](a *stored, dst []T, lo int, same DType, decode decoder[T]) 
 		if a.swap {
 			swap(raw, size)
 		}
-		return named(err, a.info.Name)
+		return Locate(err, "", a.info.Name)
 	}
 	b := blocks.Get().(*block)
 	defer blocks.Put(b)
@@ -195,7 +195,7 @@ func read[T element](a *stored, dst []T, lo int, same DType, decode decoder[T]) 
 		n := min(len(dst)-done, blockLen)
 		raw := b.bytes()[:n*size]
 		if err := ReadFull(a.r, raw, offset); err != nil {
-			return named(err, a.info.Name)
+			return Locate(err, "", a.info.Name)
 		}
 		if a.swap {
 			swap(raw, size)
@@ -251,7 +251,7 @@ func gather[T element](a *stored, dst []T, lo int, decode decoder[T]) error {
 				raw := b.bytes()[:((m-1)*stride+1)*size]
 				first := from + int64(done)*int64(stride) + int64(j)*int64(a.strides[last])
 				if err := ReadFull(a.r, raw, a.offset+first*int64(size)); err != nil {
-					return named(err, a.info.Name)
+					return Locate(err, "", a.info.Name)
 				}
 				if stride > 1 {
 					raw = pack(raw, size, stride, m)
@@ -306,16 +306,6 @@ func (a Info) check(n, lo int) error {
 		return nil
 	}
 	return Errorf(Inconsistent, a.Name, "%d elements from row %d on were asked for, the array is %s", n, lo, a)
-}
-
-func named(err error, name string) error {
-	var e *Error
-	if errors.As(err, &e) && e.Array == "" {
-		c := *e
-		c.Array = name
-		return &c
-	}
-	return err
 }
 
 // forward lets a stream be read as if at any place: forward by skipping, backward from the start.

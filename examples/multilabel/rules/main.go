@@ -174,7 +174,8 @@ func linear(ctx context.Context, name, root string) (*collapse.Prediction, error
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	c := &features.Classifier{Classes: k, Dim: d, Weights: m.Weights, Bias: m.Bias, HasBias: true}
-	f, err := features.FromLayers(name, []features.Rows[float64]{{Name: "columns", Dim: d, Train: x, Test: rows(&set.Test)}}, labels(&set.Train, k), labels(&set.Test, k), c)
+	labels := func(s *dataset.Split) features.Labels { return features.Labels{Tags: s.TagSets(k), Count: k} }
+	f, err := features.FromLayers(name, []features.Rows[float64]{{Name: "columns", Dim: d, Train: x, Test: rows(&set.Test)}}, labels(&set.Train), labels(&set.Test), c)
 	if err != nil {
 		return nil, err
 	}
@@ -183,17 +184,4 @@ func linear(ctx context.Context, name, root string) (*collapse.Prediction, error
 		return nil, err
 	}
 	return report.Results[len(report.Results)-1].Predict, nil
-}
-
-// labels are the tags of a split.
-func labels(s *dataset.Split, k int) features.Labels {
-	l := features.Labels{Tags: make([][]int, s.Rows), Count: k}
-	for i := range l.Tags {
-		for j, tag := range s.Tags[i*k : (i+1)*k] {
-			if tag != 0 {
-				l.Tags[i] = append(l.Tags[i], j)
-			}
-		}
-	}
-	return l
 }
