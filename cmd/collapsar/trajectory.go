@@ -16,11 +16,12 @@ import (
 var headline = []string{
 	"level.variability", "level.simplex", "level.duality", "level.centre", "level.tagwise", "nc1", "nc2_max_angle", "nc3_distance", "nc4_disagreement", "classifier_error", "nc2_equinorm", "nc1_quotient",
 	"ncc_error", "cdnv_mean", "nc2_etf",
+	"ml_nc1", "ml_nc2_single_etf", "ml_nc3_dual", "ml_tagwise_angle_ratio_m2", "ml_tagwise_angle_ratio_m3", "ml_set_error",
 }
 
 // more are shown where there is room, after the headline.
 var more = []string{
-	"ml_nc1", "ml_nc2_single_etf", "ml_nc3_dual", "ml_tagwise_angle_ratio_m2", "ml_tagwise_angle_ratio_m3", "ml_scale_m2", "ml_scale_spread_m2", "ml_set_error", "ml_nc2_w_etf", "ml_pal_excess",
+	"ml_scale_m2", "ml_scale_spread_m2", "ml_nc2_w_etf", "ml_pal_excess",
 	"classifier_error_test", "nc1_test", "nc3_alignment", "ce_loss", "nc2w_etf", "ncc_error_test", "cdnv_max", "margin_min",
 }
 
