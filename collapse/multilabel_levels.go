@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/collapsar/collapsar/features"
@@ -227,7 +228,7 @@ func (s *tagSample) nameHidden(l *Level) {
 	l.Worst = nil
 	if n := len(l.pairs); n > 0 {
 		p := l.pairs[n-1]
-		l.hidden = fmt.Sprintf("tag sets %s and %s", tagsText(s.set(int(p[0]))), tagsText(s.set(int(p[1]))))
+		l.hidden = fmt.Sprintf("tag sets %s and %s", s.tagsText(p[0]), s.tagsText(p[1]))
 		if n > 1 {
 			l.hidden += fmt.Sprintf(" and of %s more", plural(n-1, "pair", "pairs"))
 		}
@@ -235,16 +236,17 @@ func (s *tagSample) nameHidden(l *Level) {
 	}
 }
 
-// tagsText is a tag set for people, as in "{1, 4}".
-func tagsText(set []int) string {
-	text := "{"
-	for i, k := range set {
-		if i > 0 {
-			text += ", "
+// tagsText is the tag set of a class for people: "{1, 4}", or "{ball, dog}" where the file has words.
+func (s *tagSample) tagsText(class int64) string {
+	var words []string
+	for _, k := range s.set(int(class)) {
+		if s.tags.Names == nil {
+			words = append(words, strconv.Itoa(k))
+		} else {
+			words = append(words, s.tags.Names[k])
 		}
-		text += fmt.Sprint(k)
 	}
-	return text + "}"
+	return "{" + strings.Join(words, ", ") + "}"
 }
 
 // judgeSingles finds how close the means of rows of one tag are to a simplex, and to the classifier.
