@@ -150,11 +150,11 @@ func (s *tagSample) directions(g *tagGroup, tol float64) {
 		}
 		rows, m = s.d, f.R()
 	}
-	values, axes, err := linalg.SVD(rows, s.d, m)
+	values, axes, err := linalg.Leading(rows, s.d, min(s.k, g.sets)-1, m)
 	if err != nil {
 		return
 	}
-	r := min(s.k-1, g.sets-1, countAbove(values, tol), len(values))
+	r := countAbove(values, tol)
 	g.axes = axes[:r*s.d]
 	for _, v := range values[:r] {
 		g.lambda = append(g.lambda, v*v/float64(g.sets))
