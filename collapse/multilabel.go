@@ -65,6 +65,7 @@ type tagGroup struct {
 
 	raw, projected *tagwise
 	additive       *Value
+	margins        []float64 // once they are wanted
 }
 
 // newTagSample takes the first pass over.
@@ -321,7 +322,11 @@ func degrees(x, y []float64) float64 {
 
 // margins are t_S = mean_{k in S} z_k - mean_{k not in S} z_k, z = W mu_S + b, of the tag sets of a group.
 func (s *tagSample) margins(g *tagGroup) []float64 {
+	if g.margins != nil {
+		return g.margins
+	}
 	out := make([]float64, g.sets)
+	g.margins = out
 	z := make([]float64, s.k)
 	for i := range out {
 		total := 0.0
