@@ -35,7 +35,7 @@ var rules = []Rule{
 		return d.least(func(_, m int) float64 { return -r.sum(m) / math.Sqrt(float64(m*(d.Tags-m))) })
 	}},
 	{Name: "pal_kl", Text: "the softmax nearest to a uniform one", size: func(d *Decoder, r *ranked) int {
-		return d.least(func(_, m int) float64 { return -math.Log(float64(m)) - (r.sum(m)-float64(m)*r.logSumExp())/float64(m) })
+		return d.least(func(_, m int) float64 { return -math.Log(float64(m)) - r.sum(m)/float64(m) }) // and log sum exp, whatever m
 	}},
 	{Name: "relative_half", Text: "tags with half the probability of the first", limit: func(_ *Decoder, r *ranked) float64 {
 		return r.top + math.Log(.5)
