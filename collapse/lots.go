@@ -253,17 +253,24 @@ func (w *draw) curvature(l *layout, f fourth) (curve, pull estimate) {
 				kernel.Gemm32(false, false, size, k, part[1]-at, 1, w.inner[from*m+at:], m, w.toward[at*k:], k, 0, products[h], k)
 			}
 		}
+		// Of each lot; the sums of all go to their places at the end, for several goroutines write there.
+		sums := make([]struct {
+			half        [2]float64
+			same, other float64
+		}, size)
+		direction := f.trace(l, c, c) / tau // variance in a direction of the noise
 		for j := range k {
-			if j == c {
+			if j == c || size < 2 {
 				continue
 			}
-			gap, extra := l.clean[c*k+j], noise(c, j)
-			direction := f.trace(l, c, c) / tau // variance in a direction of the noise
-			for i := from; i < to && size > 1; i++ {
+			gap, extra, mean := l.clean[c*k+j], noise(c, j), phi[c*k+j]*(fellows+1)
+			unit := w.unit / gap
+			for x := range sums {
+				sum, i := &sums[x], from+x
 				t := float64(w.toward[i*k+j])
 				own := t * t
-				rest := phi[c*k+j]*(fellows+1) - own
-				first, second := float64(products[0][(i-from)*k+j]), float64(products[1][(i-from)*k+j])
+				rest := mean - own
+				first, second := float64(products[0][x*k+j])*unit, float64(products[1][x*k+j])*unit
 				a, b := float64(middle-from), float64(to-middle)
 				if i < middle {
 					a--
@@ -271,12 +278,12 @@ func (w *draw) curvature(l *layout, f fourth) (curve, pull estimate) {
 					b--
 				}
 				if a > 0 && b > 0 {
-					half[0][i] += 2 * scale * first / a * w.unit / gap
-					half[1][i] += 2 * scale * second / b * w.unit / gap
+					sum.half[0] += 2 * scale * first / a
+					sum.half[1] += 2 * scale * second / b
 				}
-				psi := t * (first + second) * w.unit / gap
+				psi := t * (first + second)
 				psi = (psi-kappa2*tau/gap*(own*fellows+rest)/2)/(1+kappa2) - fellows*extra*direction/gap
-				same[i] += (12*(own-extra)*(rest-fellows*extra) - 8*psi) * scale / n
+				sum.same += (12*(own-extra)*(rest-fellows*extra) - 8*psi) * scale / n
 			}
 		}
 		for _, at := range blocks {
@@ -284,31 +291,37 @@ func (w *draw) curvature(l *layout, f fourth) (curve, pull estimate) {
 			if j == c {
 				continue
 			}
-			number, gap := float64(last-at), l.clean[c*k+j]
+			number, gap := last-at, l.clean[c*k+j]
 			extra, back := noise(c, j), phi[j*k+c]-noise(j, c)
 			trace := f.trace(l, c, j)
 			third := trace * (f.trace(l, c, c)/tau/n + f.trace(l, j, j)/l.tau[j]/l.n[j]) / (gap * gap * gap) // tr(Sigma_c Sigma_j S) / D^3
-			for i := from; i < to; i++ {
+			bend := 4 * scale * (max(phi[c*k+j]-extra, 0) + max(back, 0))
+			cut := number / 2
+			unit, share := w.unit/gap, scale/l.n[j]
+			var pulls [2]float64
+			if cut > 0 {
+				pulls = [2]float64{2 * scale * unit / float64(cut), 2 * scale * unit / float64(number-cut)}
+			}
+			unit /= float64(number)
+			for x := range sums {
+				sum, i := &sums[x], from+x
 				row, col := w.inner[i*m+at:i*m+last], across[c*m+at:c*m+last]
-				var sums [2]float32
-				cut := len(row) / 2
-				for x, p := range row[:cut] {
-					sums[0] += p * col[x]
+				var dots [2]float32
+				for y, p := range row[:cut] {
+					dots[0] += p * col[y]
 				}
-				for x, p := range row[cut:] {
-					sums[1] += p * col[cut+x]
+				for y, p := range row[cut:] {
+					dots[1] += p * col[cut+y]
 				}
 				t := float64(w.toward[i*k+j])
-				bend := 4 * scale * (max(phi[c*k+j]-extra, 0) + max(back, 0)) * t
-				for h, sum := range sums {
-					half[h][i] -= bend
-					if cut > 0 {
-						half[h][i] -= 2 * scale * float64(sum) / float64(h*(last-at-cut)+(1-h)*cut) * w.unit / gap
-					}
-				}
-				psi := -t*float64(sums[0]+sums[1])*w.unit/gap/number - third
-				other[i] += (12*(t*t-extra)*back - 8*psi) * scale / l.n[j]
+				sum.half[0] -= bend*t + pulls[0]*float64(dots[0])
+				sum.half[1] -= bend*t + pulls[1]*float64(dots[1])
+				psi := -t*float64(dots[0]+dots[1])*unit - third
+				sum.other += (12*(t*t-extra)*back - 8*psi) * share
 			}
+		}
+		for x, sum := range sums {
+			half[0][from+x], half[1][from+x], same[from+x], other[from+x] = sum.half[0], sum.half[1], sum.same, sum.other
 		}
 	})
 	one := func(int) float64 { return 1 }

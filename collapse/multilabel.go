@@ -65,6 +65,7 @@ type tagGroup struct {
 
 	raw, projected *tagwise
 	additive       *Value
+	margins        []float64 // once they are wanted
 }
 
 // newTagSample takes the first pass over.
@@ -150,11 +151,11 @@ func (s *tagSample) directions(g *tagGroup, tol float64) {
 		}
 		rows, m = s.d, f.R()
 	}
-	values, axes, err := linalg.SVD(rows, s.d, m)
+	values, axes, err := linalg.Leading(rows, s.d, min(s.k, g.sets)-1, m)
 	if err != nil {
 		return
 	}
-	r := min(s.k-1, g.sets-1, countAbove(values, tol), len(values))
+	r := countAbove(values, tol)
 	g.axes = axes[:r*s.d]
 	for _, v := range values[:r] {
 		g.lambda = append(g.lambda, v*v/float64(g.sets))
@@ -321,7 +322,11 @@ func degrees(x, y []float64) float64 {
 
 // margins are t_S = mean_{k in S} z_k - mean_{k not in S} z_k, z = W mu_S + b, of the tag sets of a group.
 func (s *tagSample) margins(g *tagGroup) []float64 {
+	if g.margins != nil {
+		return g.margins
+	}
 	out := make([]float64, g.sets)
+	g.margins = out
 	z := make([]float64, s.k)
 	for i := range out {
 		total := 0.0

@@ -112,23 +112,20 @@ func (s *tagSample) classes(lots *tagLots, classes []int, labels []int64, dual b
 	l := x.layout()
 	x.pass = &moments.Sums{Rows: sum.Rows, Levels: make([]moments.LevelSums, x.k)}
 	l.drawn = make([]float64, x.k)
-	var means []float32 // of length about 1
-	for c := range x.k {
-		row := make([]float32, s.d)
-		for j, v := range x.means.Row(c) {
-			row[j] = float32(v / max(l.reach, math.SmallestNonzeroFloat64))
-		}
-		means = append(means, row...)
+	means := make([]float32, x.k*s.d) // of length about 1
+	for i, v := range x.means.Data {
+		means[i] = float32(v / max(l.reach, math.SmallestNonzeroFloat64))
 	}
 	var weights []float64
 	if x.class != nil {
 		weights = slices.Clone(x.class.present.Data)
 		removeMean(weights, x.k, s.d)
 	}
+	packed := kernel.NewPanel32(x.k, s.d, means, s.d)
 	parallel.For(x.k, func(_, c int) {
 		rows := lots.residuals[classes[c]]
 		l.drawn[c] = float64(len(rows))
-		x.pass.Levels[c] = lots.forms(rows, c, x.k, means, l, weights)
+		x.pass.Levels[c] = lots.forms(rows, c, x.k, packed, l, weights)
 		share := float64(sum.Count[c]) / max(l.drawn[c], 1)
 		x.pass.Levels[c].Scale(share)
 	})
@@ -152,14 +149,13 @@ func (s *tagSample) classes(lots *tagLots, classes []int, labels []int64, dual b
 }
 
 // forms adds up the forms of the residuals of a class.
-func (lots *tagLots) forms(rows []moments.Residual, c, k int, means []float32, l *layout, weights []float64) (sums moments.LevelSums) {
-	d := len(means) / k
-	m := len(rows)
-	packed, scores := make([]float32, m*d), make([]float32, m*k)
+func (lots *tagLots) forms(rows []moments.Residual, c, k int, means *kernel.Panel32, l *layout, weights []float64) (sums moments.LevelSums) {
+	m, d := len(rows), lots.split.Dim
+	together, scores := make([]float32, m*d), make([]float32, m*k)
 	for i, r := range rows {
-		copy(packed[i*d:], r.Row)
+		copy(together[i*d:], r.Row)
 	}
-	kernel.Gemm32(false, true, m, k, d, 1, packed, d, means, d, 0, scores, k)
+	means.Mul(scores, k, together, d, m)
 	inverse, shape, s := make([]float64, k), make([]float64, k), make([]float64, k)
 	l.plan.Factors(c, inverse, shape)
 	for i, r := range rows {

@@ -160,10 +160,13 @@ func TestFirst(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))
 	d := &Decoder{}
 	for range 400 {
-		k := 1 + rng.IntN(90)
+		k, kinds := 1+rng.IntN(90), 12
+		if rng.IntN(2) == 0 {
+			k, kinds = 1+rng.IntN(1200), 12<<rng.IntN(8)
+		}
 		z := make([]float64, k)
 		for i := range z {
-			z[i] = float64(rng.IntN(12)) // ties
+			z[i] = float64(rng.IntN(kinds)) // ties
 		}
 		order := make([]int, k)
 		for i := range order {
@@ -172,6 +175,22 @@ func TestFirst(t *testing.T) {
 		slices.SortStableFunc(order, func(i, j int) int { return int(z[j] - z[i]) })
 		d.Tags, d.Multiplicities = k, []int{1 + rng.IntN(k)}
 		d.Rank(z)
+		if d.r.top != z[order[0]] {
+			t.Fatalf("largest of %v: %v", z, d.r.top)
+		}
+		limit := z[rng.IntN(k)] + float64(rng.IntN(2))/2
+		var want []int
+		least, other := math.Inf(1), math.Inf(-1)
+		for i, x := range z {
+			if x >= limit {
+				want, least = append(want, i), min(least, x)
+			} else {
+				other = max(other, x)
+			}
+		}
+		if got, a, b := d.r.above(nil, limit); !slices.Equal(got, want) || a != least || b != other {
+			t.Fatalf("from %v on in %v: %v, %v, %v, expected %v, %v, %v", limit, z, got, a, b, want, least, other)
+		}
 		for range 4 {
 			m := rng.IntN(k + 1)
 			want := slices.Sorted(slices.Values(order[:m]))

@@ -36,7 +36,7 @@ type Answer struct {
 // Check tells whether the model can decide by a rule.
 func (m *Model) Check(rule Rule) error {
 	switch {
-	case rule.decide == nil:
+	case rule.size == nil && rule.limit == nil:
 		return fmt.Errorf("rule %s: takes more than the scores of a row", rule.Name)
 	case rule.ByPrototypes() && m.Prototypes == nil:
 		return fmt.Errorf("rule %s: there are no prototypes", rule.Name)
@@ -103,7 +103,6 @@ type bench struct {
 
 // answer decides for the row that was ranked.
 func (d *Decoder) answer(rule Rule, first int, a *Answer) {
-	n := rule.decide(d, &d.r)
 	unit := 1.0
 	if rule.ByPrototypes() {
 		unit = 1 / d.Prototypes.Square
@@ -117,11 +116,9 @@ func (d *Decoder) answer(rule Rule, first int, a *Answer) {
 		}
 		return math.Exp(z - d.r.logSumExp())
 	}
-	a.Margin = math.NaN()
-	if n > 0 && n < len(d.r.of) {
-		a.Margin = (d.r.score(n-1) - d.r.score(n)) * unit
-	}
-	a.Tags, a.Scores = d.First(a.Tags, n), a.Scores[:0]
+	a.Tags, a.Margin = d.decide(a.Tags, rule)
+	a.Margin *= unit
+	a.Scores = a.Scores[:0]
 	for _, k := range a.Tags {
 		a.Scores = append(a.Scores, score(d.r.of[k]))
 	}

@@ -287,6 +287,7 @@ func TestRefused(t *testing.T) {
 		{"tags and test tags", Options{}, []testFile{archive(x, two("labels"), rename(x, "test_features"), shaped(values(ints("test_labels", 4, 2), array.Int8, 1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0), 4, 3))}, "a.npz: labels: length_mismatch: 2 columns of tags, elsewhere there are 3"},
 		{"too many tags", Options{MultiLabel: "yes"}, []testFile{archive(x, values(y, array.Int64, 0, 1, 2, 1<<40))}, "a.npz: labels: too_large: 2147483648 tags, the limit is 1048576"},
 		{"tag NaN", Options{}, []testFile{archive(x, shaped(values(y, array.Float32, 1, 0, 0, math.NaN(), 1, 0, 0, 1), 4, 2))}, "a.npz: labels: label_out_of_range: row 1, column 1 holds NaN, expected a tag: 0 or more"},
+		{"negative byte", Options{}, []testFile{archive(x, shaped(values(y, array.Int8, 1, 0, 0, -1, 1, 0, 0, 1), 4, 2))}, "a.npz: labels: label_out_of_range: row 1, column 1 holds -1, expected a tag: 0 or more"},
 		{"negative tag", Options{}, []testFile{archive(x, shaped(values(y, array.Float32, 1, 0, 0, -1, 1, 0, 0, 1), 4, 2))}, "a.npz: labels: label_out_of_range: row 1, column 1 holds -1, expected a tag: 0 or more"},
 		{"weights not finite", Options{}, []testFile{archive(x, y, shaped(values(w, array.Float32, 1, 2, 3, 4, math.NaN(), 6), 2, 3))}, "a.npz: weights: nonfinite_rows: row 1, column 1 is NaN"},
 		{"bias not finite", Options{}, []testFile{archive(x, y, w, values(b, array.Float32, 1, math.Inf(-1)))}, "a.npz: bias: nonfinite_rows: row 1, column 0 is -Inf"},

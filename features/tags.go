@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/collapsar/collapsar/internal/array"
+	"github.com/collapsar/collapsar/internal/parallel"
 )
 
 // Tags are the tag sets of a split whose rows have several labels each, or none. Split.Labels then holds, for every row,
@@ -82,45 +83,129 @@ func (b *tagger) finish(labels []int64) *Tags {
 	return t
 }
 
+// turnBlocks is how many blocks of labels are decoded side by side before tag sets that are new among them are numbered.
+const turnBlocks = 64
+
 // readTags reads N x K labels: a finite number above 0 is a tag.
 func (f *found) readTags(labels []int64, a array.Array, o Options) (*Tags, error) {
 	info := a.Info()
-	k := info.Width()
-	rows := max(1, labelBlock/k)
-	if err := f.fits(8*int64(rows)*int64(k), o); err != nil {
-		return nil, err
+	k, workers := info.Width(), 1
+	if a.Random() {
+		workers = parallel.Workers()
 	}
 	b := newTagger(k)
-	key := make([]byte, b.bytes)
-	v := make([]float64, min(rows, len(labels))*k)
+	rows := max(1, labelBlock/k)
+	turn := min(turnBlocks*rows, len(labels))
+	if err := f.fits(9*int64(workers)*int64(rows)*int64(k)+int64(turn)*int64(b.bytes), o); err != nil {
+		return nil, err
+	}
+	keys := make([]byte, turn*b.bytes)
+	looks := make([]tagLook, workers)
+	var errs [turnBlocks]error
+	var weighted [turnBlocks]bool
 	budget := array.Options{Memory: o.Memory}.Budget()
-	for lo := 0; lo < len(labels); lo += len(v) / k {
-		v = v[:min(len(v), (len(labels)-lo)*k)]
-		if err := a.Float64s(v, lo); err != nil {
-			return nil, err
-		}
-		for i := 0; i < len(v); i += k {
-			clear(key)
-			for j, x := range v[i : i+k] {
-				if x == 0 {
-					continue
-				}
-				if !(x > 0) || math.IsInf(x, 0) {
-					return nil, array.Errorf(BadLabel, info.Name, "row %d, column %d holds %v, expected a tag: 0 or more", lo+i/k, j, x)
-				}
-				key[j/8] |= 1 << (j % 8)
-				b.weighted = b.weighted || x != 1
+	for from := 0; from < len(labels); from += turn {
+		part := labels[from:min(from+turn, len(labels))]
+		blocks := (len(part) + rows - 1) / rows
+		parallel.Each(workers, blocks, func(w, i int) {
+			lo, hi := i*rows, min((i+1)*rows, len(part))
+			weighted[i], errs[i] = looks[w].rows(b, a, from+lo, part[lo:hi], keys[lo*b.bytes:hi*b.bytes])
+		})
+		for i, err := range errs[:blocks] {
+			if err != nil {
+				return nil, err
 			}
-			labels[lo+i/k] = b.place(key)
+			b.weighted = b.weighted || weighted[i]
+		}
+		for i, place := range part {
+			if place < 0 {
+				part[i] = b.place(keys[i*b.bytes : (i+1)*b.bytes])
+			}
 		}
 		if b.size > budget {
-			return nil, array.Errorf(TooLarge, info.Name, "the first %d rows have %d different tag sets, which take more than the budget of %d bytes; raise --memory", lo+len(v)/k, len(b.sets), budget)
+			return nil, array.Errorf(TooLarge, info.Name, "the first %d rows have %d different tag sets, which take more than the budget of %d bytes; raise --memory", from+len(part), len(b.sets), budget)
 		}
 	}
 	if len(b.sets) == 1 && len(b.sets[0]) == 0 {
 		return nil, array.Errorf(Empty, info.Name, "no row has a tag: all of %s is 0", info)
 	}
 	return b.finish(labels), nil
+}
+
+// A tagLook is what one worker decodes labels in.
+type tagLook struct {
+	bytes  []byte
+	floats []float64
+}
+
+// rows reads the labels of rows from lo on, makes keys of them, and looks up the places of these: -1 for a tag set that has none yet.
+func (l *tagLook) rows(b *tagger, a array.Array, lo int, places []int64, keys []byte) (weighted bool, err error) {
+	l.bytes = grow(l.bytes, len(places)*b.count)
+	stored, err := array.Bytes(a, l.bytes, lo)
+	if err != nil {
+		return false, err
+	}
+	if !stored || !packBytes(keys, l.bytes, b.count) {
+		l.floats = grow(l.floats, len(l.bytes))
+		if err := a.Float64s(l.floats, lo); err != nil {
+			return false, err
+		}
+		var bad int
+		if weighted, bad = packFloats(keys, l.floats, b.count); bad >= 0 {
+			return false, array.Errorf(BadLabel, a.Info().Name, "row %d, column %d holds %v, expected a tag: 0 or more", lo+bad/b.count, bad%b.count, l.floats[bad])
+		}
+	}
+	for i := range places {
+		place, known := b.places[string(keys[i*b.bytes:(i+1)*b.bytes])]
+		if !known {
+			place = -1
+		}
+		places[i] = place
+	}
+	return weighted, nil
+}
+
+// packBytes makes keys of rows of k labels, eight at a time. It reports false where one is neither 0 nor 1.
+func packBytes(keys, labels []byte, k int) bool {
+	const ones = 0x0101010101010101
+	other, at := uint64(0), 0
+	pack := func(eight uint64) {
+		other |= eight &^ ones
+		keys[at] = byte(eight * 0x0102040810204080 >> 56) // brings bit 8i to bit 56 + i
+		at++
+	}
+	for ; len(labels) > 0; labels = labels[k:] {
+		row := labels[:k]
+		for ; len(row) >= 8; row = row[8:] {
+			pack(binary.LittleEndian.Uint64(row))
+		}
+		if len(row) > 0 {
+			var last [8]byte
+			copy(last[:], row)
+			pack(binary.LittleEndian.Uint64(last[:]))
+		}
+	}
+	return other == 0
+}
+
+// packFloats is packBytes for all numbers above 0, weighted if one is not 1. The first that is no tag is at bad, or else that is -1.
+func packFloats(keys []byte, labels []float64, k int) (weighted bool, bad int) {
+	clear(keys)
+	size := (k + 7) / 8
+	for i := 0; i < len(labels); i += k {
+		key := keys[i/k*size:][:size]
+		for j, x := range labels[i : i+k] {
+			if x == 0 {
+				continue
+			}
+			if !(x > 0) || math.IsInf(x, 0) {
+				return weighted, i + j
+			}
+			key[j/8] |= 1 << (j % 8)
+			weighted = weighted || x != 1
+		}
+	}
+	return weighted, -1
 }
 
 func unlikeWeights(name string, k int, c *Classifier) error {

@@ -177,3 +177,48 @@ func TestTagLists(t *testing.T) {
 		t.Errorf("%d tags, the classifier has 3", k)
 	}
 }
+
+// Matrices of labels of every type and width say what their elements say, over several turns and with labels of every kind.
+func TestTagMatrices(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, k := range []int{2, 7, 8, 9, 16, 23, 70, labelBlock/2 + 1} {
+		const rows = turnBlocks + 6 // of the widest matrix a block each
+		for _, of := range []struct {
+			dtype array.DType
+			most  int
+		}{{array.Bool, 1}, {array.Uint8, 1}, {array.Uint8, 2}, {array.Uint8, 3}, {array.Int8, 1}, {array.Int64, 1}, {array.Float32, 2}} {
+			if k > 70 && of.dtype != array.Uint8 {
+				continue
+			}
+			labels := ints("labels", rows*k, 1)
+			v := make([]float64, rows*k)
+			want := make([][]int, rows)
+			for i := range rows {
+				for range 1 + rng.IntN(3) {
+					j := rng.IntN(min(k, 9)) * ((k - 1) / min(k-1, 8))
+					v[i*k+j] = float64(1 + rng.IntN(of.most))
+				}
+				for j := range k {
+					if v[i*k+j] > 0 {
+						want[i] = append(want[i], j)
+					}
+				}
+			}
+			file := ft.NPZ(of.most == 3, f32("features", rows, 3), shaped(values(labels, of.dtype, v...), rows, k)) // deflated or not
+			set, err := open1(t, Options{MultiLabel: "yes"}, testFile{"a.npz", file})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := set.Layers[0].Train
+			for i, y := range s.Labels {
+				if !slices.Equal(s.Tags.Sets[y], want[i]) {
+					t.Fatalf("%s, %d columns, row %d: %v, expected %v", of.dtype, k, i, s.Tags.Sets[y], want[i])
+				}
+			}
+			if s.Tags.Weighted != (of.most > 1) {
+				t.Errorf("%s up to %d: weighted %v", of.dtype, of.most, s.Tags.Weighted)
+			}
+			set.Close()
+		}
+	}
+}

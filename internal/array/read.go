@@ -142,6 +142,16 @@ func (a *stored) Float32s(dst []float32, lo int) error { return read(a, dst, lo,
 func (a *stored) Float64s(dst []float64, lo int) error { return read(a, dst, lo, Float64, toFloat64) }
 func (a *stored) Int64s(dst []int64, lo int) error     { return read(a, dst, lo, Int64, toInt64) }
 
+// Bytes fills dst with whole rows from row lo on as they are stored, where elements are single bytes that lie in C order and can be
+// read at any place; it reports false for other arrays.
+func Bytes(a Array, dst []byte, lo int) (ok bool, err error) {
+	s, ok := a.(*stored)
+	if !ok || !s.random || s.strides != nil || s.info.DType.Size() != 1 {
+		return false, nil
+	}
+	return true, read(s, dst, lo, s.info.DType, nil)
+}
+
 // A block is the unit of decoding: it stays in the cache between reading and converting. It is
 // made of words so that every element type is aligned.
 const blockLen = 1 << 14

@@ -2,7 +2,10 @@
 
 package kernel
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
 // The row loops by level. They are called directly, not through function values, so that their
 // arguments stay on the stack.
@@ -282,6 +285,24 @@ func argMax64(x []float64) int {
 		}
 	}
 	return argMaxGo(x)
+}
+
+func peaks64(dst, x []float64, run int) {
+	for i := range dst {
+		part := x[i*run : min((i+1)*run, len(x))]
+		best, whole := math.Inf(-1), 0
+		switch level {
+		case levelAVX512:
+			if whole = len(part) &^ 7; whole > 0 {
+				best = max64AVX512(&part[0], whole)
+			}
+		case levelAVX2:
+			if whole = len(part) &^ 3; whole > 0 {
+				best = max64AVX2(&part[0], whole)
+			}
+		}
+		dst[i] = peakGo(best, part[whole:])
+	}
 }
 
 // argMaxRest compares the element at place, the largest of the first whole ones, with the rest. Where

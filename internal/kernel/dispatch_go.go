@@ -29,6 +29,7 @@ func dot64(x, y []float64) float64                                 { return dotG
 func scale64(x []float64, a float64)                               { scaleGo(x, a) }
 func argMax32(x []float32) int                                     { return argMaxGo(x) }
 func argMax64(x []float64) int                                     { return argMaxGo(x) }
+func peaks64(dst, x []float64, run int)                            { peaksGo(dst, x, run) }
 func sumExp32(x []float32, shift float32) float64                  { return sumExp32Go(x, shift) }
 func sumExp64(x []float64, shift float64) float64                  { return sumExp64Go(x, shift) }
 func widen(dst []float64, src []float32)                           { widenGo(dst, src) }

@@ -219,6 +219,16 @@ func ArgMax64(x []float64) int {
 	return best
 }
 
+// Peaks64 writes the largest element of every run of so many elements of x to dst, and of what is left behind the last one:
+//
+//	for i, v := range x { dst[i/run] = max(dst[i/run], v) }
+//
+// with dst from -Inf on. A NaN is never the largest. Runs are to be short.
+func Peaks64(dst, x []float64, run int) {
+	dst = dst[:(len(x)+run-1)/run]
+	peaks64(dst, x, run)
+}
+
 // SumExp32 returns the sum of exponentials, each formed in float32 with a relative error of about
 // 1e-7, added in float64:
 //

@@ -100,6 +100,22 @@ func argMaxGo[T float](x []T) int {
 	return best
 }
 
+// peakGo is the largest of some elements and another.
+func peakGo(best float64, x []float64) float64 {
+	for _, v := range x {
+		if v > best {
+			best = v
+		}
+	}
+	return best
+}
+
+func peaksGo(dst, x []float64, run int) {
+	for i := range dst {
+		dst[i] = peakGo(math.Inf(-1), x[i*run:min((i+1)*run, len(x))])
+	}
+}
+
 // The range outside which a float32 exponential is exactly 0 or +Inf, and the same for float64.
 const (
 	expLow32, expHigh32 = -104, 89

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -212,6 +213,37 @@ func TestArgMax(t *testing.T) {
 	atEveryLevel(t, func(t *testing.T) {
 		testArgMax(t, ArgMax32)
 		testArgMax(t, ArgMax64)
+	})
+}
+
+func TestPeaks(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		r := newRand()
+		for n := range 200 {
+			for _, run := range []int{1, 3, 4, 8, 13, 32, 64} {
+				x := newGuarded[float64](n, n%5).random(r)
+				for i := range x.s {
+					switch r.IntN(9) {
+					case 0:
+						x.s[i] = math.NaN()
+					case 1:
+						x.s[i] = math.Inf(1 - 2*r.IntN(2))
+					}
+				}
+				got, want := make([]float64, (n+run-1)/run), make([]float64, (n+run-1)/run)
+				peaksGo(want, x.s, run)
+				Peaks64(got, x.s, run)
+				if !slices.Equal(got, want) {
+					t.Fatalf("length %d, runs of %d: %v, want %v", n, run, got, want)
+				}
+				for i, peak := range want {
+					part := x.s[i*run : min((i+1)*run, n)]
+					if best := part[argMaxGo(part)]; peak != best && !(best != best && math.IsInf(peak, -1)) {
+						t.Fatalf("length %d, run %d of %d: %v, want %v", n, i, run, peak, best)
+					}
+				}
+			}
+		}
 	})
 }
 

@@ -15,28 +15,38 @@ import (
 // matrix with NaN or an infinity. It costs a QR factorisation and about two EigenSym of size r; up to
 // some four of them for a spectrum that falls all the way to eps.
 func SVD(m, n int, a []float64) (s []float64, v []float64, err error) {
+	return Leading(m, n, min(m, n), a)
+}
+
+// Leading returns the first r of the singular values and vectors that [SVD] returns. What is below a sixteenth of the last of them
+// is not looked at further, which saves half the time where most of the matrix is small. a is destroyed.
+func Leading(m, n, r int, a []float64) (s []float64, v []float64, err error) {
 	check(m, n, a)
+	r = min(r, m, n)
 	a = a[:m*n]
 	undo, ok := normalise(a)
 	if !ok {
 		return nil, nil, ErrNotFinite
 	}
+	if r == 0 {
+		return nil, nil, nil
+	}
 	if m >= n {
-		r := a
+		square := a
 		if m > n {
-			r = QR(m, n, a)
+			square = QR(m, n, a)
 		}
-		s, v = decompose(n, transpose(n, n, r))
+		s, v = decompose(n, r, transpose(n, n, square))
 	} else {
 		// A = L Q with Q = (H_0 H_1 ...)^T; the right vectors of A are those of L times Q.
 		diagonal, tau := lq(m, n, a)
 		var w []float64
-		s, w = decompose(m, transpose(m, m, lower(0, m, n, diagonal, a)))
-		v = make([]float64, m*n)
-		for j := range m {
+		s, w = decompose(m, r, transpose(m, m, lower(0, m, n, diagonal, a)))
+		v = make([]float64, r*n)
+		for j := range r {
 			copy(v[j*n:], w[j*m:(j+1)*m])
 		}
-		reflectRows(m, n, a, 0, m, tau, v)
+		reflectRows(r, n, a, 0, m, tau, v)
 	}
 	scale(s, undo)
 	return s, v, nil
@@ -63,7 +73,7 @@ func lower(from, m, n int, diagonal, a []float64) []float64 {
 // settled is how far the singular values may fall within a block that is decomposed at once.
 const settled = 1.0 / 16
 
-// decompose returns the singular values of the k x k matrix X, descending, and its left singular
+// decompose returns the first r singular values of the k x k matrix X, descending, and its left singular
 // vectors as rows. x is destroyed.
 //
 // The eigenvectors V of X X^T make the rows of V X nearly orthogonal, but only to eps times the square
@@ -72,11 +82,12 @@ const settled = 1.0 / 16
 // there to about eps/settled. The remaining rows and columns of L are a matrix of their own, of the size of
 // the small values, without error beyond eps times the largest: they are decomposed in the same way.
 // A spectrum without small values takes one round.
-func decompose(k int, x []float64) (s, v []float64) {
+func decompose(k, r int, x []float64) (s, v []float64) {
 	s = make([]float64, k)
 	unit, first := 1.0, 0.0 // x times unit is the true block; the largest element of all
-	for done := 0; done < k; {
-		r := k - done
+	done := 0
+	for done < r {
+		left := k - done
 		undo, ok := normalise(x)
 		unit *= undo
 		size := unit * largest(x)
@@ -89,45 +100,46 @@ func decompose(k int, x []float64) (s, v []float64) {
 			}
 			break
 		}
-		g := make([]float64, r*r)
-		kernel.Syrk64(false, r, r, x, r, g, r)
-		_, u := EigenSym(r, g)
+		g := make([]float64, left*left)
+		kernel.Syrk64(false, left, left, x, left, g, left)
+		_, u := EigenSym(left, g)
 		w := g
-		kernel.Gemm64(false, false, r, r, r, 1, u, r, x, r, 0, w, r)
+		kernel.Gemm64(false, false, left, left, left, 1, u, left, x, left, 0, w, left)
 		if done == 0 {
 			v = u
 		} else {
 			old := append([]float64(nil), v[done*k:]...)
-			kernel.Gemm64(false, false, r, k, r, 1, u, r, old, k, 0, v[done*k:], k)
+			kernel.Gemm64(false, false, left, k, left, 1, u, left, old, k, 0, v[done*k:], k)
 		}
-		diagonal, _ := lq(r, r, w)
+		diagonal, _ := lq(left, left, w)
 		cut := 1
-		for cut < r && math.Abs(diagonal[cut]) > settled*math.Abs(diagonal[0]) {
+		for cut < left && math.Abs(diagonal[cut]) > settled*math.Abs(diagonal[0]) {
 			cut++
 		}
 		if size <= 4*ulp*first {
-			cut = r // rounding of the larger values, nothing to be resolved
+			cut = left // rounding of the larger values, nothing to be resolved
 		}
 		for j := range cut {
 			s[done+j] = math.Abs(diagonal[j]) * unit
 		}
-		x = lower(cut, r, r, diagonal, w)
+		x = lower(cut, left, left, diagonal, w)
 		done += cut
 	}
-	return sorted(k, s, v)
+	s, v = sorted(k, s[:max(done, r)], v) // what is left where the loop was broken off is 0
+	return s[:r], v[:r*k]
 }
 
-// sorted puts values in descending order, and their rows with them.
+// sorted puts values in descending order, and their rows, of length k, with them.
 func sorted(k int, s, v []float64) ([]float64, []float64) {
 	if slices.IsSortedFunc(s, func(x, y float64) int { return cmp.Compare(y, x) }) {
 		return s, v
 	}
-	order := make([]int, k)
+	order := make([]int, len(s))
 	for j := range order {
 		order[j] = j
 	}
 	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(s[j], s[i]) })
-	values, rows := make([]float64, k), make([]float64, 0, k*k)
+	values, rows := make([]float64, len(s)), make([]float64, 0, len(s)*k)
 	for j, from := range order {
 		values[j] = s[from]
 		rows = append(rows, v[from*k:(from+1)*k]...)

@@ -55,6 +55,50 @@ func TestSVD(t *testing.T) {
 	})
 }
 
+// The leading values and vectors are those of the whole decomposition: the values to rounding, and the vectors in that A v has the
+// length of the value and is orthogonal to the other A v. A dozen large values over a spectrum that falls to nothing are told apart too.
+func TestLeading(t *testing.T) {
+	check := func(t *testing.T, m, n int, a []float64) {
+		by := unit(a)
+		all, _, err := SVD(m, n, clone(a))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, a = scaled(all, by), scaled(a, by)
+		for _, r := range []int{0, 1, 2, min(m, n) / 2, min(m, n), min(m, n) + 3} {
+			s, v, err := Leading(m, n, r, clone(a))
+			r = min(r, m, n)
+			if err != nil || len(s) != r || len(v) != r*n {
+				t.Fatalf("%d of %d: %d values, %d numbers in vectors, %v", r, min(m, n), len(s), len(v), err)
+			}
+			if r == 0 {
+				continue
+			}
+			bound := eigenBound(min(m, n)) * all[0]
+			atMost(t, "difference from SVD", difference(s, all[:r]), bound)
+			atMost(t, "V V^T - I", offIdentity(r, n, v), eigenBound(min(m, n)))
+			w := multiply(false, true, r, m, n, v, a)
+			g := multiply(false, true, r, r, m, w, w)
+			for i := range r {
+				atMost(t, "|A v| - s", math.Abs(math.Sqrt(g[i*r+i])-s[i]), bound)
+				for j := range i {
+					atMost(t, "(A v_i)(A v_j)", math.Abs(g[i*r+j]), 2*bound*(s[j]+bound))
+				}
+			}
+		}
+	}
+	eachRectangle(t, check)
+	t.Run("over small ones", func(t *testing.T) {
+		const m, n, r = 60, 70, 12
+		u, v := normal(2, m*r), normal(3, r*n)
+		a := multiply(false, false, m, n, r, u, v)
+		for i, x := range normal(4, m*n) {
+			a[i] += 1e-3 * x
+		}
+		check(t, m, n, a)
+	})
+}
+
 func TestSVDNotFinite(t *testing.T) {
 	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 		a := normal(1, 20*30)
