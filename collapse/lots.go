@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/collapsar/collapsar/geometry"
 	"github.com/collapsar/collapsar/internal/kernel"
 	"github.com/collapsar/collapsar/internal/parallel"
 	"github.com/collapsar/collapsar/moments"
@@ -27,7 +28,7 @@ type draw struct {
 	rows       []float32 // m x d
 	square     []float32 // m, |r_i|^2
 	inner      []float32 // m x m, r_i.r_j, 0 on the diagonal
-	scores     []float64 // m x k, r_i.m_j
+	scores     []float32 // m x k, r_i.m_j over the reach of the layout
 	toward     []float32 // m x k, t_ij = r_i.(m_c - m_j)/delta~_cj^2
 	unit       float64   // square of the length that rows were divided by
 }
@@ -42,9 +43,8 @@ func (s *sample) draw(l *layout) *draw {
 	}
 	w := &draw{
 		k: k, m: m, unit: unit, class: make([]int, m), begin: make([]int, m), end: make([]int, m),
-		rows: make([]float32, m*d), square: make([]float32, m), inner: make([]float32, m*m), scores: make([]float64, m*k), toward: make([]float32, m*k),
+		rows: make([]float32, m*d), square: make([]float32, m), inner: make([]float32, m*m), scores: make([]float32, m*k), toward: make([]float32, m*k),
 	}
-	means, scores := make([]float32, k*d), make([]float32, m*k)
 	for i, r := range drawn {
 		copy(w.rows[i*d:], r.Row)
 		w.class[i], _ = slices.BinarySearch(l.used, int(r.Class))
@@ -60,29 +60,47 @@ func (s *sample) draw(l *layout) *draw {
 			w.end[i] = w.end[i+1]
 		}
 	}
-	row := make([]float64, d)
-	for a, c := range l.used {
-		copy(row, s.means.Row(c))
-		kernel.Scale64(row, 1/l.reach)
-		kernel.Narrow(means[a*d:(a+1)*d], row)
-	}
+	means := narrowed(k, d, l.reach, func(a int) []float64 { return s.means.Row(l.used[a]) })
 	kernel.Syrk32(false, m, d, w.rows, d, w.inner, m)
 	for i := range m {
 		w.square[i], w.inner[i*m+i] = w.inner[i*m+i], 0
 	}
-	kernel.Gemm32(false, true, m, k, d, 1, w.rows, d, means, d, 0, scores, k)
+	kernel.Gemm32(false, true, m, k, d, 1, w.rows, d, means, d, 0, w.scores, k)
 	size := math.Sqrt(unit) * l.reach
-	for i, c := range w.class {
-		own := float64(scores[i*k+c])
-		for j := range k {
-			v := float64(scores[i*k+j])
-			w.scores[i*k+j] = v * l.reach
-			if gap := l.clean[c*k+j]; gap > 0 {
-				w.toward[i*k+j] = float32((own - v) * size / gap)
+	parallel.For(m, func(_, i int) {
+		c := w.class[i]
+		scores, toward, clean := w.scores[i*k:(i+1)*k], w.toward[i*k:(i+1)*k], l.clean[c*k:(c+1)*k]
+		own := float64(scores[c])
+		for j, gap := range clean {
+			if gap > 0 {
+				toward[j] = float32((own - float64(scores[j])) * size / gap)
 			}
 		}
-	}
+	})
 	return w
+}
+
+// times are the products of the lots with vectors, m x K, over a reach.
+func (w *draw) times(v *geometry.Vectors) (products []float32, reach float64) {
+	products, reach = make([]float32, w.m*v.K), v.Frobenius()
+	if reach == 0 {
+		return products, 0
+	}
+	vectors := narrowed(v.K, v.D, reach, v.Row)
+	kernel.Gemm32(false, true, w.m, v.K, v.D, 1, w.rows, v.D, vectors, v.D, 0, products, v.K)
+	return products, reach
+}
+
+// narrowed are k vectors over a reach.
+func narrowed(k, d int, reach float64, row func(i int) []float64) []float32 {
+	out := make([]float32, k*d)
+	parallel.For(k, func(_, i int) {
+		to := out[i*d : (i+1)*d]
+		for j, v := range row(i) {
+			to[j] = float32(v * (1 / reach))
+		}
+	})
+	return out
 }
 
 // of are the lots of the class of lot i.

@@ -213,16 +213,15 @@ func ETFError(k int, g []float64) (e float64, ok bool) {
 		return 0, false
 	}
 	root := math.Sqrt(float64(k - 1))
-	off := -1 / (float64(k) * root)
+	simplex := make([]float64, k) // a row of its matrix
+	for j := range simplex {
+		simplex[j] = -1 / (float64(k) * root)
+	}
 	sum := 0.0
 	for i := range k {
-		for j := range k {
-			d := g[i*k+j]/norm - off
-			if i == j {
-				d -= 1 / root
-			}
-			sum += d * d
-		}
+		simplex[i] += 1 / root
+		sum += kernel.ScaledDistance64(g[i*k:(i+1)*k], 1/norm, simplex)
+		simplex[i] = -1 / (float64(k) * root)
 	}
 	return math.Sqrt(sum), true
 }
