@@ -94,9 +94,9 @@ func (s *sample) forget() {
 	if s.k > geometry.SmallRank {
 		s.means.Forget()
 		if s.class != nil {
-			s.class.all.Forget()
-			s.class.centred.Forget()
-			s.class.present.Forget()
+			s.class.all.ForgetGram()
+			s.class.centred.ForgetGram()
+			s.class.present.ForgetGram()
 		}
 	}
 }

@@ -1,5 +1,7 @@
 package kernel
 
+import "github.com/collapsar/collapsar/internal/parallel"
+
 // A Panel32 is a right operand, packed once and used for many products. It belongs to the level at
 // which it was packed.
 type Panel32 struct{ panel[float32] }
@@ -62,9 +64,12 @@ func newPanel[T float](s *set[T], n, k int, b []T, ldb int) panel[T] {
 	}
 	p.packed = make([]T, p.blocks*p.size)
 	np, _ := s.panels(n)
-	for i := range p.blocks {
-		s.packRight(p.packed[i*p.size:], 0, np, true, b, ldb, i*p.kc, min(p.kc, k-i*p.kc), n)
-	}
+	const some = 16 // panels
+	parts := (np + some - 1) / some
+	parallel.For(p.blocks*parts, func(_, at int) {
+		i, from := at/parts, at%parts*some
+		s.packRight(p.packed[i*p.size:], from, min(np, from+some), true, b, ldb, i*p.kc, min(p.kc, k-i*p.kc), n)
+	})
 	return p
 }
 
