@@ -238,23 +238,33 @@ func (w *draw) curvature(l *layout, f fourth) (curve, pull estimate) {
 	}
 	k, m := w.k, w.m
 	scale := 1 / float64(k-1)
-	noise := func(c, j int) float64 { // tr(Sigma_c S) / D^2
-		gap := l.clean[c*k+j]
-		return (f.trace(l, c, c)/l.n[c] + f.trace(l, c, j)/l.n[j]) / (gap * gap)
+	own, share, level := make([]float64, k), make([]float64, k), make([]float64, k) // tr Sigma_c^2/n_c, that over tau_c, tau_c/n_c
+	for c := range k {
+		own[c] = f.trace(l, c, c) / l.n[c]
+		share[c], level[c] = own[c]/l.tau[c], l.noise(c)
 	}
-	phi := make([]float64, k*k)    // mean of t^2 over the lots of the class
-	across := make([]float32, k*m) // toward, transposed
-	var blocks []int               // where classes begin
-	for i, c := range w.class {
-		if i == w.begin[i] {
-			blocks = append(blocks, i)
-		}
-		for j := range k {
-			t := w.toward[i*k+j]
-			phi[c*k+j] += float64(t) * float64(t) / w.of(i)
-			across[j*m+i] = t
-		}
+	noise := func(c, j int, inverse float64) float64 { // tr(Sigma_c S) / D^2
+		return (own[c] + f.other.value*l.tau[c]*level[j]) * (inverse * inverse)
 	}
+	phi, phiAcross := make([]float64, k*k), make([]float64, k*k) // mean of t^2 over the lots of the class; transposed
+	across := make([]float32, k*m)                               // toward, transposed
+	var blocks []int                                             // where classes begin
+	for i := 0; i < m; i = w.end[i] {
+		blocks = append(blocks, i)
+	}
+	const some = 32 // columns
+	parallel.For((k+some-1)/some, func(_, part int) {
+		from, to := some*part, min(k, some*(part+1))
+		for i, c := range w.class {
+			weight := 1 / w.of(i)
+			for j, t := range w.toward[i*k+from : i*k+to] {
+				square := float64(t) * float64(t) * weight
+				phi[c*k+from+j] += square
+				phiAcross[(from+j)*k+c] += square
+				across[(from+j)*m+i] = t
+			}
+		}
+	})
 	same, other := make([]float64, m), make([]float64, m)
 	half := [2][]float64{make([]float64, m), make([]float64, m)} // r.b of each lot, by halves of the others
 	parallel.For(len(blocks), func(_, part int) {
@@ -263,37 +273,39 @@ func (w *draw) curvature(l *layout, f fourth) (curve, pull estimate) {
 		size, n, tau := to-from, l.n[c], l.tau[c]
 		fellows := float64(size - 1)
 		kappa2 := 1 / ((n - 1) * (n - 1))
-		var products [2][]float32 // P T of the class, by halves of the lots
 		middle := from + size/2
+		cuts := [2]float64{float64(middle - from), float64(to - middle)}
+		direction := f.trace(l, c, c) / tau // variance in a direction of the noise
+		var products [2][]float32           // P T of the class, by halves of the lots
 		for h, part := range [2][2]int{{from, middle}, {middle, to}} {
 			products[h] = make([]float32, size*k)
-			if at := part[0]; at < part[1] {
+			if at := part[0]; at < part[1] && size > 1 {
 				kernel.Gemm32(false, false, size, k, part[1]-at, 1, w.inner[from*m+at:], m, w.toward[at*k:], k, 0, products[h], k)
 			}
 		}
 		for j := range k {
-			if j == c {
+			if j == c || size == 1 {
 				continue
 			}
-			gap, extra := l.clean[c*k+j], noise(c, j)
-			direction := f.trace(l, c, c) / tau // variance in a direction of the noise
-			for i := from; i < to && size > 1; i++ {
+			inverse := 1 / l.clean[c*k+j]
+			extra := noise(c, j, inverse)
+			for i := from; i < to; i++ {
 				t := float64(w.toward[i*k+j])
 				own := t * t
 				rest := phi[c*k+j]*(fellows+1) - own
 				first, second := float64(products[0][(i-from)*k+j]), float64(products[1][(i-from)*k+j])
-				a, b := float64(middle-from), float64(to-middle)
+				a, b := cuts[0], cuts[1]
 				if i < middle {
 					a--
 				} else {
 					b--
 				}
 				if a > 0 && b > 0 {
-					half[0][i] += 2 * scale * first / a * w.unit / gap
-					half[1][i] += 2 * scale * second / b * w.unit / gap
+					half[0][i] += 2 * scale * first / a * w.unit * inverse
+					half[1][i] += 2 * scale * second / b * w.unit * inverse
 				}
-				psi := t * (first + second) * w.unit / gap
-				psi = (psi-kappa2*tau/gap*(own*fellows+rest)/2)/(1+kappa2) - fellows*extra*direction/gap
+				psi := t * (first + second) * w.unit * inverse
+				psi = (psi-kappa2*tau*inverse*(own*fellows+rest)/2)/(1+kappa2) - fellows*extra*direction*inverse
 				same[i] += (12*(own-extra)*(rest-fellows*extra) - 8*psi) * scale / n
 			}
 		}
@@ -302,30 +314,32 @@ func (w *draw) curvature(l *layout, f fourth) (curve, pull estimate) {
 			if j == c {
 				continue
 			}
-			number, gap := float64(last-at), l.clean[c*k+j]
-			extra, back := noise(c, j), phi[j*k+c]-noise(j, c)
-			trace := f.trace(l, c, j)
-			third := trace * (f.trace(l, c, c)/tau/n + f.trace(l, j, j)/l.tau[j]/l.n[j]) / (gap * gap * gap) // tr(Sigma_c Sigma_j S) / D^3
+			inverse := 1 / l.clean[c*k+j]
+			extra, back := noise(c, j, inverse), phiAcross[c*k+j]-noise(j, c, inverse)
+			third := f.trace(l, c, j) * (share[c] + share[j]) * (inverse * inverse * inverse) // tr(Sigma_c Sigma_j S) / D^3
+			bend := 4 * scale * (max(phi[c*k+j]-extra, 0) + max(back, 0))
+			unit, weight := w.unit*inverse, scale/l.n[j]
+			cut := (last - at) / 2
+			col := across[c*m+at : c*m+last]
+			each := 1 / float64(last-at)
+			var halves [2]float64
+			if cut > 0 {
+				halves = [2]float64{2 * scale * unit / float64(cut), 2 * scale * unit / float64(last-at-cut)}
+			}
 			for i := from; i < to; i++ {
-				row, col := w.inner[i*m+at:i*m+last], across[c*m+at:c*m+last]
-				var sums [2]float32
-				cut := len(row) / 2
+				row := w.inner[i*m+at : i*m+last]
+				var first, second float32
 				for x, p := range row[:cut] {
-					sums[0] += p * col[x]
+					first += p * col[x]
 				}
 				for x, p := range row[cut:] {
-					sums[1] += p * col[cut+x]
+					second += p * col[cut+x]
 				}
 				t := float64(w.toward[i*k+j])
-				bend := 4 * scale * (max(phi[c*k+j]-extra, 0) + max(back, 0)) * t
-				for h, sum := range sums {
-					half[h][i] -= bend
-					if cut > 0 {
-						half[h][i] -= 2 * scale * float64(sum) / float64(h*(last-at-cut)+(1-h)*cut) * w.unit / gap
-					}
-				}
-				psi := -t*float64(sums[0]+sums[1])*w.unit/gap/number - third
-				other[i] += (12*(t*t-extra)*back - 8*psi) * scale / l.n[j]
+				half[0][i] -= bend*t + halves[0]*float64(first)
+				half[1][i] -= bend*t + halves[1]*float64(second)
+				psi := -t*float64(first+second)*unit*each - third
+				other[i] += (12*(t*t-extra)*back - 8*psi) * weight
 			}
 		}
 	})
