@@ -233,10 +233,8 @@ func cdnvWithZeros(t *sample) Value {
 		return undefined(CoincidentMeans)
 	}
 	variance := func(c int) float64 { return t.sum.Scatter[c] / float64(max(1, t.sum.Count[c])) }
-	n := 0
 	return number(mean(t.means.Pairs(func(a, b int) float64 {
-		n++
-		return (variance(a) + variance(b)) / 2 / d2[n-1]
+		return (variance(a) + variance(b)) / 2 / d2[geometry.PairIndex(a, b, t.k)]
 	})))
 }
 

@@ -161,23 +161,38 @@ func (s *sample) variabilityLevel(l *layout, w *draw, f fourth) (v Level) {
 	v.Null = finite(s.variabilityNull(l))
 	share, worst, at, hidden := 0.0, math.Inf(-1), 0, false
 	inverse := 0.0 // mean of 1/clean
-	for a := range k {
-		for b := range k {
+	ratios := make([]struct {
+		share, inverse, worst float64 // sums, and the largest
+		at                    int
+		hidden                bool
+	}, k)
+	parallel.For(k, func(_, a int) {
+		r := &ratios[a]
+		r.worst = math.Inf(-1)
+		for b, clean := range l.clean[a*k : (a+1)*k] {
 			if a == b {
 				continue
 			}
 			part := math.Inf(1)
 			noise := l.noise(a) + l.noise(b)
-			if gap := l.clean[a*k+b] + noise; gap > 0 {
+			if gap := clean + noise; gap > 0 {
 				part = noise / gap
 			}
-			share += part / float64(k*(k-1))
-			if part > worst {
-				worst, at = part, a*k+b
+			r.share += part
+			if part > r.worst {
+				r.worst, r.at = part, a*k+b
 			}
-			hidden = hidden || !(l.clean[a*k+b] > 0)
-			inverse += 1 / l.clean[a*k+b] / float64(k*(k-1))
+			r.hidden = r.hidden || !(clean > 0)
+			r.inverse += 1 / clean
 		}
+	})
+	for _, r := range ratios {
+		share += r.share / float64(k*(k-1))
+		inverse += r.inverse / float64(k*(k-1))
+		if r.worst > worst {
+			worst, at = r.worst, r.at
+		}
+		hidden = hidden || r.hidden
 	}
 	v.NoiseShare = finite(share)
 	if hidden || share > 0.5 {
@@ -204,23 +219,27 @@ func (s *sample) variabilityLevel(l *layout, w *draw, f fourth) (v Level) {
 		return v
 	}
 	v.Floor = finite(s.rounding() * math.Sqrt(inverse))
-	var raw, less, lots, quadratic float64
-	for a := range k {
-		n := l.n[a]
-		var noise, off, swing float64 // tr(Sigma_c S)/D^2, its error, and how it swings with the means that were drawn
-		for b := range k {
+	noises := make([]struct{ noise, off, swing float64 }, k) // tr(Sigma_c S)/D^2, its error, and how it swings with the means that were drawn
+	parallel.For(k, func(_, a int) {
+		n, to := l.n[a], &noises[a]
+		for b, clean := range l.clean[a*k : (a+1)*k] {
 			if a != b {
-				weight := 1 / (l.clean[a*k+b] * l.clean[a*k+b]) / float64(k-1)
+				weight := 1 / (clean * clean) / float64(k-1)
 				own, others := weight*l.tau[a]*l.tau[a], weight*l.tau[a]*l.tau[b]
-				noise += own*f.same.value/n + others*f.other.value/l.n[b]
-				off += math.Hypot(own*f.same.err, others*f.other.err) / n
-				swing += (own*f.same.dev + others*f.other.dev) / n
+				to.noise += own*f.same.value/n + others*f.other.value/l.n[b]
+				x, y := own*f.same.err, others*f.other.err
+				to.off += math.Sqrt(x*x+y*y) / n
+				to.swing += (own*f.same.dev + others*f.other.dev) / n
 			}
 		}
+	})
+	var raw, less, lots, quadratic float64
+	for a, v := range noises {
+		n := l.n[a]
 		raw += n / (n - 1) * s.levelSums(l, a).Q / n / float64(k)
-		less += noise / float64(k)
-		lots += off / float64(k)
-		quadratic += swing * swing / float64(k*(k-1))
+		less += v.noise / float64(k)
+		lots += v.off / float64(k)
+		quadratic += v.swing * v.swing / float64(k*(k-1))
 	}
 	curve, pull := w.curvature(l, f)
 	square := raw - less - curve.value

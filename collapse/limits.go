@@ -97,11 +97,16 @@ func (h *redrawn) angles() *angles {
 	if h.between != nil {
 		return h.between
 	}
-	g, norms, ideal := h.means.Gram(), h.means.Norms(), -1/float64(h.k-1)
+	g, ideal := h.means.Gram(), -1/float64(h.k-1)
+	inverse := make([]float64, h.k)
+	for a, norm := range h.means.Norms() {
+		inverse[a] = 1 / norm
+	}
 	var sum, square, size float64
-	for a, na := range norms {
-		for b, nb := range norms[:a] {
-			d := g[a*h.k+b]/(na*nb) - ideal
+	for a, ia := range inverse {
+		row := g[a*h.k:]
+		for b, ib := range inverse[:a] {
+			d := row[b]*(ia*ib) - ideal
 			sum += d
 			square += d * d
 			size += math.Abs(d)
@@ -191,14 +196,15 @@ func (s *sample) shapes(values Values, l *layout, w *draw, f fourth) {
 	lessColumns(k, gram, centring)
 	kernel.Add64(gram, s.means.Gram())
 	first := &redrawn{k: k, means: geometry.FromGram(k, gram)}
-	var toWeights []float64
+	var toWeights []float32
+	reach := 0.0
 	wanted := false
 	for _, m := range shapeMetrics {
 		if values.has(m.id) {
 			wanted = true
 			if m.dual && s.class.Classes == k && toWeights == nil {
 				first.weights, first.cross, first.atCentre = s.class.all, s.rawCross(), s.class.atCentre
-				toWeights = w.times(s.class.all)
+				toWeights, reach = w.times(s.class.all)
 			}
 		}
 	}
@@ -223,7 +229,7 @@ func (s *sample) shapes(values Values, l *layout, w *draw, f fourth) {
 	}
 	rooms := make([]room, parallel.Workers())
 	parallel.For(times, func(worker, at int) {
-		h := w.again(rand.New(rand.NewPCG(s.opts.Seed, 1<<32+uint64(at))), first, l, f, centring, toWeights, &rooms[worker])
+		h := w.again(rand.New(rand.NewPCG(s.opts.Seed, 1<<32+uint64(at))), first, l, f, centring, toWeights, reach, &rooms[worker])
 		for i, m := range shapeMetrics {
 			if values.has(m.id) {
 				drawn[i][at] = measure(h, i)
@@ -261,111 +267,87 @@ func (s *sample) rawCross() []float64 {
 	return g
 }
 
-// times are the products of the lots with vectors, m x K.
-func (w *draw) times(v *geometry.Vectors) []float64 {
-	d := v.D
-	reach := v.Frobenius()
-	out := make([]float64, w.m*v.K)
-	if reach == 0 {
-		return out
-	}
-	narrow, product, row := make([]float32, v.K*d), make([]float32, w.m*v.K), make([]float64, d)
-	for c := range v.K {
-		copy(row, v.Row(c))
-		kernel.Scale64(row, 1/reach)
-		kernel.Narrow(narrow[c*d:(c+1)*d], row)
-	}
-	kernel.Gemm32(false, true, w.m, v.K, d, 1, w.rows, d, narrow, d, 0, product, v.K)
-	kernel.Widen(out, product)
-	kernel.Scale64(out, reach)
-	return out
-}
-
 // A room holds the matrices of one draw after another, k x k.
 type room struct {
 	x    []float64 // row c: m_j.N_c
-	y    []float64 // row c: w_j.N_c, and then all of w_j.(m_c + N_c)
+	y    []float64 // row c: w_j.(m_c + N_c)
 	gram []float64 // N N', and then all of (M + N)(M + N)'
 }
 
 // again draws a shape: M + N with N_c of covariance Sigma_c/n_c, as combinations of lots, in the products that metrics are made of.
 // It lasts until the next one in the same room.
-func (w *draw) again(r *rand.Rand, first *redrawn, l *layout, f fourth, centring, toWeights []float64, in *room) *redrawn {
+func (w *draw) again(r *rand.Rand, first *redrawn, l *layout, f fourth, centring []float64, toWeights []float32, reach float64, in *room) *redrawn {
 	k := w.k
-	in.x, in.gram = cleared(in.x, k*k), cleared(in.gram, k*k)
-	if toWeights != nil {
-		in.y = cleared(in.y, k*k)
+	if in.x == nil {
+		in.x, in.gram = make([]float64, k*k), make([]float64, k*k)
+		if toWeights != nil {
+			in.y = make([]float64, k*k)
+		}
 	}
 	x, y, gram := in.x, in.y, in.gram
+	clear(x)
+	copy(y, first.cross)
 	with := 0
-	for i, c := range w.class {
-		if i == w.begin[i] {
-			with++
-		}
-		g := r.NormFloat64() * math.Sqrt(w.unit/(l.n[c]*w.of(i)))
-		kernel.Axpy64(x[c*k:(c+1)*k], g, w.scores[i*k:(i+1)*k])
-		if y != nil {
-			kernel.Axpy64(y[c*k:(c+1)*k], g, toWeights[i*k:(i+1)*k])
-		}
+	for i := 0; i < w.m; i = w.end[i] {
+		with++
 	}
 	up := math.Sqrt(float64(k) / float64(with)) // classes without a lot are as the others
-	size := make([]float64, k)                  // N_a.N_b has the variance tr Sigma_a Sigma_b/(n_a n_b), a product of two
+	centre := make([]float64, k)                // of the rows of x, and of the noise in those of y
+	drift := make([]float64, k)
+	for i, c := range w.class {
+		g := r.NormFloat64() * math.Sqrt(w.unit/(l.n[c]*w.of(i))) * up
+		scores := w.scores[i*k : (i+1)*k]
+		kernel.Axpy32(x[c*k:(c+1)*k], g*l.reach, scores)
+		kernel.Axpy32(centre, g*l.reach*centring[c], scores)
+		if y != nil {
+			products := toWeights[i*k : (i+1)*k]
+			kernel.Axpy32(y[c*k:(c+1)*k], g*reach, products)
+			kernel.Axpy32(drift, g*reach*centring[c], products)
+		}
+	}
+	size := make([]float64, k) // N_a.N_b has the variance tr Sigma_a Sigma_b/(n_a n_b), a product of two
 	for a := range k {
 		size[a] = math.Sqrt(math.Sqrt(max(f.other.value, 0)) * l.tau[a] / l.n[a])
 	}
+	share := make([]float64, k) // N N' times the centring
 	for a := range k {
+		row, own := gram[a*k:a*k+a+1], 0.0
 		for b := range a {
-			gram[a*k+b] = r.NormFloat64() * size[a] * size[b]
+			v := r.NormFloat64() * size[a] * size[b]
+			row[b] = v
+			own += v * centring[b]
+			share[b] += v * centring[a]
 		}
-		gram[a*k+a] = r.NormFloat64() * math.Sqrt(max(2*f.trace(l, a, a), 0)/(l.n[a]*(l.n[a]-1)))
+		row[a] = r.NormFloat64() * math.Sqrt(max(2*f.trace(l, a, a), 0)/(l.n[a]*(l.n[a]-1)))
+		share[a] += own + row[a]*centring[a]
 	}
-	inPieces(k, func(a, b int) {
-		if b > a {
-			gram[a*k+b] = gram[b*k+a]
-		}
-	})
-	kernel.Scale64(x, up)
-	lessRows(k, x, centring)
-	lessRows(k, gram, centring)
-	lessColumns(k, gram, centring)
-	kernel.Add64(gram, first.means.Gram())
-	kernel.Add64(gram, x)
-	inPieces(k, func(a, b int) { gram[a*k+b] += x[b*k+a] })
-	h := &redrawn{k: k, means: geometry.FromGram(k, gram), weights: first.weights, spare: x}
-	if toWeights != nil {
-		kernel.Scale64(y, up)
-		centre := lessRows(k, y, centring)
-		h.atCentre = append([]float64(nil), first.atCentre...)
-		kernel.Add64(h.atCentre, centre)
-		kernel.Add64(y, first.cross)
-		h.cross = y
+	half := kernel.Dot64(share, centring) / 2
+	for a := range k {
+		centre[a] += share[a] - half
 	}
-	return h
-}
-
-// cleared is n zeros, in v if they fit.
-func cleared(v []float64, n int) []float64 {
-	if cap(v) < n {
-		return make([]float64, n)
-	}
-	v = v[:n]
-	clear(v)
-	return v
-}
-
-// inPieces visits the places of a k x k matrix piece by piece, for loops along rows and columns at once: whole columns would miss the
-// caches.
-func inPieces(k int, visit func(a, b int)) {
+	// Along rows and columns at once, piece by piece: whole columns would miss the caches.
 	const piece = 32
+	bare := first.means.Gram()
 	for i := 0; i < k; i += piece {
-		for j := 0; j < k; j += piece {
+		for j := 0; j <= i; j += piece {
 			for a := i; a < min(i+piece, k); a++ {
-				for b := j; b < min(j+piece, k); b++ {
-					visit(a, b)
+				for b := j; b < min(j+piece, a+1); b++ {
+					v := bare[a*k+b] + gram[a*k+b] + x[a*k+b] + x[b*k+a] - centre[a] - centre[b]
+					gram[a*k+b], gram[b*k+a] = v, v
 				}
 			}
 		}
 	}
+	h := &redrawn{k: k, means: geometry.FromGram(k, gram), weights: first.weights, spare: x}
+	if y != nil {
+		h.atCentre = slices.Clone(first.atCentre)
+		kernel.Add64(h.atCentre, drift)
+		for c := range k {
+			kernel.Axpy64(y[c*k:(c+1)*k], -1, drift)
+		}
+		h.cross = y
+	}
+	return h
 }
 
 // lessRows takes the weighted mean of the rows of a k x k matrix away from each, and returns it.
@@ -431,12 +413,12 @@ func (s *sample) spreads(values Values, l *layout, w *draw, f fourth, v float64)
 	weighted := func(i int) float64 { // r.(sum_c m_c - K sum_c w_c...): m_c.r less its centring
 		sum := 0.0
 		for j := range k {
-			sum += w.scores[i*k+j]
+			sum += float64(w.scores[i*k+j])
 		}
-		return sum
+		return sum * l.reach
 	}
 	influence("nc1_quotient", quotient, 0, func(i, c int) float64 {
-		along := w.scores[i*k+c] - centring[c]*weighted(i)
+		along := float64(w.scores[i*k+c])*l.reach - centring[c]*weighted(i)
 		return l.n[c]/s.n*(float64(w.square[i])*w.unit-l.tau[c])/between - 2*quotient/between*along*math.Sqrt(w.unit)/kk
 	})
 	cdnv := 0.0
@@ -522,22 +504,27 @@ func (s *sample) nc1Limits(values Values, l *layout, w *draw, f fourth, influenc
 	part, back := make([]float64, w.m), make([]float64, w.m)
 	if s.route.name == "svd" {
 		r := s.rank
-		axes := w.times(geometry.New(r, s.d, s.route.axes))
+		axes, reach := w.times(geometry.New(r, s.d, s.route.axes))
 		at := make([]float64, k*r)
 		kernel.Gemm64(false, true, k, r, s.d, 1, s.means.Data, s.d, s.route.axes, s.d, 0, at, r)
 		for i, c := range w.class {
 			for j, x := range sv {
-				a := axes[i*r+j]
+				a := float64(axes[i*r+j]) * reach
 				part[i] += a * a / (x * x)
 				back[i] += at[c*r+j] * a / (x * x * x * x)
 			}
 		}
 	} else {
-		product := make([]float64, w.m*k)
-		kernel.Gemm64(false, false, w.m, k, k, 1, w.scores, k, s.route.inverse, k, 0, product, k)
-		for i, c := range w.class {
-			part[i] = kernel.Dot64(product[i*k:(i+1)*k], w.scores[i*k:(i+1)*k])
-			back[i] = product[i*k+c]
+		const some = 256 // lots at a time
+		scores, product := make([]float64, some*k), make([]float64, some*k)
+		for i := 0; i < w.m; i += some {
+			n := min(some, w.m-i)
+			kernel.Widen(scores, w.scores[i*k:(i+n)*k])
+			kernel.Gemm64(false, false, n, k, k, l.reach, scores, k, s.route.inverse, k, 0, product, k)
+			for j, c := range w.class[i : i+n] {
+				part[i+j] = kernel.Dot64(product[j*k:(j+1)*k], scores[j*k:(j+1)*k]) * l.reach
+				back[i+j] = product[j*k+c]
+			}
 		}
 	}
 	average := make([]float64, k)

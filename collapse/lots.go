@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/collapsar/collapsar/geometry"
 	"github.com/collapsar/collapsar/internal/kernel"
 	"github.com/collapsar/collapsar/internal/parallel"
 	"github.com/collapsar/collapsar/moments"
@@ -27,7 +28,7 @@ type draw struct {
 	rows       []float32 // m x d
 	square     []float32 // m, |r_i|^2
 	inner      []float32 // m x m, r_i.r_j, 0 on the diagonal
-	scores     []float64 // m x k, r_i.m_j
+	scores     []float32 // m x k, r_i.m_j over the reach of the layout
 	toward     []float32 // m x k, t_ij = r_i.(m_c - m_j)/delta~_cj^2
 	unit       float64   // square of the length that rows were divided by
 }
@@ -42,9 +43,8 @@ func (s *sample) draw(l *layout) *draw {
 	}
 	w := &draw{
 		k: k, m: m, unit: unit, class: make([]int, m), begin: make([]int, m), end: make([]int, m),
-		rows: make([]float32, m*d), square: make([]float32, m), inner: make([]float32, m*m), scores: make([]float64, m*k), toward: make([]float32, m*k),
+		rows: make([]float32, m*d), square: make([]float32, m), inner: make([]float32, m*m), scores: make([]float32, m*k), toward: make([]float32, m*k),
 	}
-	means, scores := make([]float32, k*d), make([]float32, m*k)
 	for i, r := range drawn {
 		copy(w.rows[i*d:], r.Row)
 		w.class[i], _ = slices.BinarySearch(l.used, int(r.Class))
@@ -60,29 +60,47 @@ func (s *sample) draw(l *layout) *draw {
 			w.end[i] = w.end[i+1]
 		}
 	}
-	row := make([]float64, d)
-	for a, c := range l.used {
-		copy(row, s.means.Row(c))
-		kernel.Scale64(row, 1/l.reach)
-		kernel.Narrow(means[a*d:(a+1)*d], row)
-	}
+	means := narrowed(k, d, l.reach, func(a int) []float64 { return s.means.Row(l.used[a]) })
 	kernel.Syrk32(false, m, d, w.rows, d, w.inner, m)
 	for i := range m {
 		w.square[i], w.inner[i*m+i] = w.inner[i*m+i], 0
 	}
-	kernel.Gemm32(false, true, m, k, d, 1, w.rows, d, means, d, 0, scores, k)
+	kernel.Gemm32(false, true, m, k, d, 1, w.rows, d, means, d, 0, w.scores, k)
 	size := math.Sqrt(unit) * l.reach
-	for i, c := range w.class {
-		own := float64(scores[i*k+c])
-		for j := range k {
-			v := float64(scores[i*k+j])
-			w.scores[i*k+j] = v * l.reach
-			if gap := l.clean[c*k+j]; gap > 0 {
-				w.toward[i*k+j] = float32((own - v) * size / gap)
+	parallel.For(m, func(_, i int) {
+		c := w.class[i]
+		scores, toward, clean := w.scores[i*k:(i+1)*k], w.toward[i*k:(i+1)*k], l.clean[c*k:(c+1)*k]
+		own := float64(scores[c])
+		for j, gap := range clean {
+			if gap > 0 {
+				toward[j] = float32((own - float64(scores[j])) * size / gap)
 			}
 		}
-	}
+	})
 	return w
+}
+
+// times are the products of the lots with vectors, m x K, over a reach.
+func (w *draw) times(v *geometry.Vectors) (products []float32, reach float64) {
+	products, reach = make([]float32, w.m*v.K), v.Frobenius()
+	if reach == 0 {
+		return products, 0
+	}
+	vectors := narrowed(v.K, v.D, reach, v.Row)
+	kernel.Gemm32(false, true, w.m, v.K, v.D, 1, w.rows, v.D, vectors, v.D, 0, products, v.K)
+	return products, reach
+}
+
+// narrowed are k vectors over a reach.
+func narrowed(k, d int, reach float64, row func(i int) []float64) []float32 {
+	out := make([]float32, k*d)
+	parallel.For(k, func(_, i int) {
+		to := out[i*d : (i+1)*d]
+		for j, v := range row(i) {
+			to[j] = float32(v * (1 / reach))
+		}
+	})
+	return out
 }
 
 // of are the lots of the class of lot i.
@@ -220,23 +238,33 @@ func (w *draw) curvature(l *layout, f fourth) (curve, pull estimate) {
 	}
 	k, m := w.k, w.m
 	scale := 1 / float64(k-1)
-	noise := func(c, j int) float64 { // tr(Sigma_c S) / D^2
-		gap := l.clean[c*k+j]
-		return (f.trace(l, c, c)/l.n[c] + f.trace(l, c, j)/l.n[j]) / (gap * gap)
+	own, share, level := make([]float64, k), make([]float64, k), make([]float64, k) // tr Sigma_c^2/n_c, that over tau_c, tau_c/n_c
+	for c := range k {
+		own[c] = f.trace(l, c, c) / l.n[c]
+		share[c], level[c] = own[c]/l.tau[c], l.noise(c)
 	}
-	phi := make([]float64, k*k)    // mean of t^2 over the lots of the class
-	across := make([]float32, k*m) // toward, transposed
-	var blocks []int               // where classes begin
-	for i, c := range w.class {
-		if i == w.begin[i] {
-			blocks = append(blocks, i)
-		}
-		for j := range k {
-			t := w.toward[i*k+j]
-			phi[c*k+j] += float64(t) * float64(t) / w.of(i)
-			across[j*m+i] = t
-		}
+	noise := func(c, j int, inverse float64) float64 { // tr(Sigma_c S) / D^2
+		return (own[c] + f.other.value*l.tau[c]*level[j]) * (inverse * inverse)
 	}
+	phi, phiAcross := make([]float64, k*k), make([]float64, k*k) // mean of t^2 over the lots of the class; transposed
+	across := make([]float32, k*m)                               // toward, transposed
+	var blocks []int                                             // where classes begin
+	for i := 0; i < m; i = w.end[i] {
+		blocks = append(blocks, i)
+	}
+	const some = 32 // columns
+	parallel.For((k+some-1)/some, func(_, part int) {
+		from, to := some*part, min(k, some*(part+1))
+		for i, c := range w.class {
+			weight := 1 / w.of(i)
+			for j, t := range w.toward[i*k+from : i*k+to] {
+				square := float64(t) * float64(t) * weight
+				phi[c*k+from+j] += square
+				phiAcross[(from+j)*k+c] += square
+				across[(from+j)*m+i] = t
+			}
+		}
+	})
 	same, other := make([]float64, m), make([]float64, m)
 	half := [2][]float64{make([]float64, m), make([]float64, m)} // r.b of each lot, by halves of the others
 	parallel.For(len(blocks), func(_, part int) {
@@ -245,11 +273,13 @@ func (w *draw) curvature(l *layout, f fourth) (curve, pull estimate) {
 		size, n, tau := to-from, l.n[c], l.tau[c]
 		fellows := float64(size - 1)
 		kappa2 := 1 / ((n - 1) * (n - 1))
-		var products [2][]float32 // P T of the class, by halves of the lots
 		middle := from + size/2
+		cuts := [2]float64{float64(middle - from), float64(to - middle)}
+		direction := f.trace(l, c, c) / tau // variance in a direction of the noise
+		var products [2][]float32           // P T of the class, by halves of the lots
 		for h, part := range [2][2]int{{from, middle}, {middle, to}} {
 			products[h] = make([]float32, size*k)
-			if at := part[0]; at < part[1] {
+			if at := part[0]; at < part[1] && size > 1 {
 				kernel.Gemm32(false, false, size, k, part[1]-at, 1, w.inner[from*m+at:], m, w.toward[at*k:], k, 0, products[h], k)
 			}
 		}
@@ -258,20 +288,20 @@ func (w *draw) curvature(l *layout, f fourth) (curve, pull estimate) {
 			half        [2]float64
 			same, other float64
 		}, size)
-		direction := f.trace(l, c, c) / tau // variance in a direction of the noise
 		for j := range k {
-			if j == c || size < 2 {
+			if j == c || size == 1 {
 				continue
 			}
-			gap, extra, mean := l.clean[c*k+j], noise(c, j), phi[c*k+j]*(fellows+1)
-			unit := w.unit / gap
+			inverse := 1 / l.clean[c*k+j]
+			extra, mean := noise(c, j, inverse), phi[c*k+j]*(fellows+1)
+			unit := w.unit * inverse
 			for x := range sums {
 				sum, i := &sums[x], from+x
 				t := float64(w.toward[i*k+j])
 				own := t * t
 				rest := mean - own
 				first, second := float64(products[0][x*k+j])*unit, float64(products[1][x*k+j])*unit
-				a, b := float64(middle-from), float64(to-middle)
+				a, b := cuts[0], cuts[1]
 				if i < middle {
 					a--
 				} else {
@@ -282,7 +312,7 @@ func (w *draw) curvature(l *layout, f fourth) (curve, pull estimate) {
 					sum.half[1] += 2 * scale * second / b
 				}
 				psi := t * (first + second)
-				psi = (psi-kappa2*tau/gap*(own*fellows+rest)/2)/(1+kappa2) - fellows*extra*direction/gap
+				psi = (psi-kappa2*tau*inverse*(own*fellows+rest)/2)/(1+kappa2) - fellows*extra*direction*inverse
 				sum.same += (12*(own-extra)*(rest-fellows*extra) - 8*psi) * scale / n
 			}
 		}
@@ -291,33 +321,34 @@ func (w *draw) curvature(l *layout, f fourth) (curve, pull estimate) {
 			if j == c {
 				continue
 			}
-			number, gap := last-at, l.clean[c*k+j]
-			extra, back := noise(c, j), phi[j*k+c]-noise(j, c)
-			trace := f.trace(l, c, j)
-			third := trace * (f.trace(l, c, c)/tau/n + f.trace(l, j, j)/l.tau[j]/l.n[j]) / (gap * gap * gap) // tr(Sigma_c Sigma_j S) / D^3
+			inverse := 1 / l.clean[c*k+j]
+			extra, back := noise(c, j, inverse), phiAcross[c*k+j]-noise(j, c, inverse)
+			third := f.trace(l, c, j) * (share[c] + share[j]) * (inverse * inverse * inverse) // tr(Sigma_c Sigma_j S) / D^3
 			bend := 4 * scale * (max(phi[c*k+j]-extra, 0) + max(back, 0))
+			number := last - at
 			cut := number / 2
-			unit, share := w.unit/gap, scale/l.n[j]
+			unit, weight := w.unit*inverse, scale/l.n[j]
 			var pulls [2]float64
 			if cut > 0 {
 				pulls = [2]float64{2 * scale * unit / float64(cut), 2 * scale * unit / float64(number-cut)}
 			}
 			unit /= float64(number)
+			col := across[c*m+at : c*m+last]
 			for x := range sums {
 				sum, i := &sums[x], from+x
-				row, col := w.inner[i*m+at:i*m+last], across[c*m+at:c*m+last]
-				var dots [2]float32
+				row := w.inner[i*m+at : i*m+last]
+				var first, second float32
 				for y, p := range row[:cut] {
-					dots[0] += p * col[y]
+					first += p * col[y]
 				}
 				for y, p := range row[cut:] {
-					dots[1] += p * col[cut+y]
+					second += p * col[cut+y]
 				}
 				t := float64(w.toward[i*k+j])
-				sum.half[0] -= bend*t + pulls[0]*float64(dots[0])
-				sum.half[1] -= bend*t + pulls[1]*float64(dots[1])
-				psi := -t*float64(dots[0]+dots[1])*unit - third
-				sum.other += (12*(t*t-extra)*back - 8*psi) * share
+				sum.half[0] -= bend*t + pulls[0]*float64(first)
+				sum.half[1] -= bend*t + pulls[1]*float64(second)
+				psi := -t*float64(first+second)*unit - third
+				sum.other += (12*(t*t-extra)*back - 8*psi) * weight
 			}
 		}
 		for x, sum := range sums {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/collapsar/collapsar/features"
+	"github.com/collapsar/collapsar/geometry"
 	"github.com/collapsar/collapsar/moments"
 )
 
@@ -416,7 +417,7 @@ func (s *sample) perClass() []ClassRow {
 				if j == c {
 					continue
 				}
-				if v := pairs[pairIndex(min(c, j), max(c, j), s.k)]; v > most {
+				if v := pairs[geometry.PairIndex(min(c, j), max(c, j), s.k)]; v > most {
 					most, at = v, j
 				}
 			}
@@ -432,9 +433,6 @@ func (s *sample) perClass() []ClassRow {
 	}
 	return rows
 }
-
-// pairIndex is the place of the pair a < b in a list over pairs.
-func pairIndex(a, b, k int) int { return a*(2*k-a-1)/2 + b - a - 1 }
 
 func plural(n int, one, many string) string {
 	if n == 1 {

@@ -3,7 +3,7 @@ package collapse
 import (
 	"context"
 	"math"
-	"runtime/debug"
+	"runtime"
 	"slices"
 
 	"github.com/collapsar/collapsar/features"
@@ -94,18 +94,18 @@ func (s *sample) forget() {
 	if s.k > geometry.SmallRank {
 		s.means.Forget()
 		if s.class != nil {
-			s.class.all.Forget()
-			s.class.centred.Forget()
-			s.class.present.Forget()
+			s.class.all.ForgetGram()
+			s.class.centred.ForgetGram()
+			s.class.present.ForgetGram()
 		}
 	}
 }
 
-// free gives back what a pass needed, where that is much: it is many times what is left, and would stay until as much
-// again is in use.
+// free collects what a pass needed, where that is much: many times what is left, and the next tables fit there. It is not given
+// back to the system: fresh pages cost more than filling them.
 func free(sum *moments.Summary) {
 	if sum.Dim*len(sum.Classes) > 1<<20 {
-		debug.FreeOSMemory()
+		runtime.GC()
 	}
 }
 

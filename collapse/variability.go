@@ -106,10 +106,8 @@ func (s *sample) cdnvPairs() ([]float64, Reason) {
 	if most == 0 || least <= geometry.ZeroNorm*geometry.ZeroNorm*most {
 		return nil, CoincidentMeans
 	}
-	i := 0
 	return s.means.Pairs(func(a, b int) float64 {
-		i++
-		return (s.sum.Var(a) + s.sum.Var(b)) / (2 * d2[i-1])
+		return (s.sum.Var(a) + s.sum.Var(b)) / (2 * d2[geometry.PairIndex(a, b, s.k)])
 	}), ""
 }
 

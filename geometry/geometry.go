@@ -16,6 +16,7 @@ import (
 
 	"github.com/collapsar/collapsar/internal/kernel"
 	"github.com/collapsar/collapsar/internal/linalg"
+	"github.com/collapsar/collapsar/internal/parallel"
 )
 
 // ZeroNorm is the norm, relative to the longest vector, below which a vector has no direction.
@@ -30,6 +31,7 @@ type Vectors struct {
 	K, D int
 	Data []float64 // K x D, row-major
 
+	whole     *Vectors // these are its vectors less their mean, which is no longer than they are; else nil
 	norms     []float64
 	gram      []float64
 	cosines   []float64
@@ -61,16 +63,40 @@ func (v *Vectors) Row(i int) []float64 { return v.Data[i*v.D : (i+1)*v.D] }
 
 // Gram are the inner products, K x K.
 func (v *Vectors) Gram() []float64 {
-	if v.gram == nil {
+	switch {
+	case v.gram != nil:
+	case v.whole != nil:
+		v.gram = slices.Clone(v.whole.Gram())
+		centre(v.K, v.gram)
+	default:
 		v.gram = make([]float64, v.K*v.K)
 		kernel.Syrk64(false, v.K, v.D, v.Data, v.D, v.gram, v.K)
 	}
 	return v.gram
 }
 
-// Forget drops what can be made from the rows again: matrices and lists over all pairs.
-func (v *Vectors) Forget() {
-	v.cosines, v.distances, v.axes = nil, nil, nil
+// centre takes the means of rows and columns away from a symmetric matrix.
+func centre(k int, g []float64) {
+	row, all := make([]float64, k), 0.0
+	for i := range k {
+		for _, v := range g[i*k : (i+1)*k] {
+			row[i] += v / float64(k)
+		}
+		all += row[i] / float64(k)
+	}
+	for i := range k {
+		for j := range k {
+			g[i*k+j] -= row[i] + row[j] - all
+		}
+	}
+}
+
+// Forget drops what can be made again: lists and matrices over all pairs, but the inner products.
+func (v *Vectors) Forget() { v.cosines, v.distances, v.axes = nil, nil, nil }
+
+// ForgetGram drops the inner products also.
+func (v *Vectors) ForgetGram() {
+	v.Forget()
 	if v.Data != nil {
 		v.gram = nil
 	}
@@ -95,11 +121,12 @@ func (v *Vectors) Cosines() []float64 {
 	if v.cosines == nil {
 		v.cosines = make([]float64, v.K*v.K)
 		gram := v.Gram()
-		for i, ni := range v.norms {
-			for j, nj := range v.norms {
-				v.cosines[i*v.K+j] = gram[i*v.K+j] / (ni * nj)
+		byRows(v.K, func(i int) {
+			row, ni := v.cosines[i*v.K:(i+1)*v.K], v.norms[i]
+			for j, g := range gram[i*v.K : (i+1)*v.K] {
+				row[j] = g / (ni * v.norms[j])
 			}
-		}
+		})
 	}
 	return v.cosines
 }
@@ -107,16 +134,34 @@ func (v *Vectors) Cosines() []float64 {
 // Cosine is that of the angle between two vectors.
 func (v *Vectors) Cosine(i, j int) float64 { return v.Cosines()[i*v.K+j] }
 
-// Pairs lists f(i, j) over all pairs i < j.
-func (v *Vectors) Pairs(f func(i, j int) float64) []float64 {
-	out := make([]float64, 0, v.K*(v.K-1)/2)
-	for i := range v.K {
-		for j := i + 1; j < v.K; j++ {
-			out = append(out, f(i, j))
+// byRows calls f for k rows, several at a time.
+func byRows(k int, f func(i int)) {
+	const some = 32
+	parallel.For((k+some-1)/some, func(_, part int) {
+		for i := some * part; i < min(k, some*(part+1)); i++ {
+			f(i)
 		}
+	})
+}
+
+// Pairs lists f(i, j) over all pairs i < j. It calls f once, for what that makes of the vectors, and then several at a time.
+func (v *Vectors) Pairs(f func(i, j int) float64) []float64 {
+	out := make([]float64, v.K*(v.K-1)/2)
+	if v.K < 2 {
+		return out
 	}
+	f(0, 1)
+	byRows(v.K, func(i int) {
+		row := out[PairIndex(i, i+1, v.K):]
+		for j := i + 1; j < v.K; j++ {
+			row[j-i-1] = f(i, j)
+		}
+	})
 	return out
 }
+
+// PairIndex is the place of i < j in a list over the pairs of k.
+func PairIndex(i, j, k int) int { return i*(2*k-i-1)/2 + j - i - 1 }
 
 // Distance2 is |a_i - a_j|^2, to full precision however close the two are.
 func (v *Vectors) Distance2(i, j int) float64 {
@@ -131,13 +176,11 @@ func (v *Vectors) Distance2(i, j int) float64 {
 // UnitDistances lists |u_i - u_j| over all pairs i < j, u_i = a_i/|a_i|, to full precision. Call it on Directed vectors only.
 func (v *Vectors) UnitDistances() []float64 {
 	if v.distances == nil {
-		u, w := make([]float64, v.D), make([]float64, v.D)
 		v.distances = v.Pairs(func(i, j int) float64 {
 			if c := v.Cosine(i, j); c < 0.9 {
 				return math.Sqrt(2 - 2*c)
 			}
-			copy(u, v.Row(i))
-			copy(w, v.Row(j))
+			u, w := slices.Clone(v.Row(i)), slices.Clone(v.Row(j))
 			kernel.Scale64(u, 1/v.norms[i])
 			kernel.Scale64(w, 1/v.norms[j])
 			return math.Sqrt(kernel.Distance64(u, w))
@@ -213,16 +256,15 @@ func ETFError(k int, g []float64) (e float64, ok bool) {
 		return 0, false
 	}
 	root := math.Sqrt(float64(k - 1))
-	off := -1 / (float64(k) * root)
+	simplex := make([]float64, k) // a row of its matrix
+	for j := range simplex {
+		simplex[j] = -1 / (float64(k) * root)
+	}
 	sum := 0.0
 	for i := range k {
-		for j := range k {
-			d := g[i*k+j]/norm - off
-			if i == j {
-				d -= 1 / root
-			}
-			sum += d * d
-		}
+		simplex[i] += 1 / root
+		sum += kernel.ScaledDistance64(g[i*k:(i+1)*k], 1/norm, simplex)
+		simplex[i] = -1 / (float64(k) * root)
 	}
 	return math.Sqrt(sum), true
 }
@@ -234,7 +276,11 @@ func (v *Vectors) Centred() (*Vectors, []float64) {
 	for i := range v.K {
 		kernel.Axpy64(data[i*v.D:(i+1)*v.D], -1, mean)
 	}
-	return New(v.K, v.D, data), mean
+	c := New(v.K, v.D, data)
+	if float64(v.K)*kernel.SumSquares64(mean) <= c.Square() { // inner products less their means lose no digits
+		c.whole = v
+	}
+	return c, mean
 }
 
 // Subset are some of the vectors, by their places.

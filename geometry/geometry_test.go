@@ -287,6 +287,54 @@ func TestSubsetAndCentred(t *testing.T) {
 	near(t, "Frobenius", v.Frobenius(), math.Sqrt(square), 1e-14)
 }
 
+// TestCentredGram: of few vectors beside a mean that is small, of the same size, or large, the inner products are those of their rows. The errors
+// are those of products of the longest.
+func TestCentredGram(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 1))
+	for _, offset := range []float64{0, 0.3, 1, 1e3, 1e6} {
+		const k, d = 40, 11
+		data := make([]float64, k*d)
+		for i := range data {
+			data[i] = rng.NormFloat64() + offset
+		}
+		c, _ := geometry.New(k, d, data).Centred()
+		got := slices.Clone(c.Gram())
+		for i := range k {
+			for j := range k {
+				want := 0.0
+				for p := range d {
+					want += c.Row(i)[p] * c.Row(j)[p]
+				}
+				if math.Abs(got[i*k+j]-want) > 1e-14*c.Square() {
+					t.Fatalf("offset %v: product %d, %d is %v, want %v", offset, i, j, got[i*k+j], want)
+				}
+			}
+		}
+		c.ForgetGram()
+		nearAll(t, "made again", c.Gram(), got, 0)
+	}
+}
+
+// TestPairs: every pair has its place, of any number of vectors.
+func TestPairs(t *testing.T) {
+	for _, k := range []int{0, 1, 2, 3, 31, 32, 33, 70} {
+		v := geometry.FromGram(k, make([]float64, k*k))
+		list := v.Pairs(func(i, j int) float64 { return float64(i*1000 + j) })
+		at := 0
+		for i := range k {
+			for j := i + 1; j < k; j++ {
+				if list[at] != float64(i*1000+j) || geometry.PairIndex(i, j, k) != at {
+					t.Fatalf("%d vectors: place %d holds %v, pair %d, %d has place %d", k, at, list[at], i, j, geometry.PairIndex(i, j, k))
+				}
+				at++
+			}
+		}
+		if len(list) != at {
+			t.Errorf("%d vectors: %d pairs, want %d", k, len(list), at)
+		}
+	}
+}
+
 // Spectra of matrices that are known, of tall and of wide ones, below and above the size where the way changes.
 func TestSpectrum(t *testing.T) {
 	for _, k := range []int{2, 5, 20} {

@@ -214,9 +214,7 @@ func (p *Plan) Collect(ctx context.Context, split *features.Split, o ScanOptions
 			o.ChunkRows = 256
 		}
 	}
-	if o.ahead == 0 && len(pass.plan.Means) > 1<<20 {
-		o.ahead = 1 // no more than there are workers: a table that waits weighs more than a goroutine that does
-	}
+	o.large = len(p.Means) > 1<<20
 	workers := newWorkers(p)
 	var sums spare[*Sums]
 	pass.forest.merge = func(a, b *Sums) *Sums {

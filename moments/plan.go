@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"github.com/collapsar/collapsar/internal/kernel"
+	"github.com/collapsar/collapsar/internal/parallel"
 )
 
 // Moments says which second moments the second pass adds up: those of t, made from a row's residual r = h - mu_y.
@@ -189,39 +190,47 @@ func newBench[T real](p *Plan) *bench[T] {
 		b.coords = convert[T](append(slices.Clone(coords), make([]float64, p.width())...))
 	}
 
-	rank := make([]float64, (k+1)*k)
-	copy(rank, p.Gram)
-	for i := range k + 1 {
-		for j := range k {
-			rank[i*k+j] -= p.Gram[j*k+j] / 2
+	b.rank = make([]T, (k+1)*k) // the last base is the centre itself
+	byRows(k+1, func(from, to int) {
+		row := make([]float64, k)
+		for i := from; i < to; i++ {
+			for j := range row {
+				row[j] = -p.Gram[j*k+j] / 2
+			}
+			if i < k {
+				kernel.Add64(row, p.Gram[i*k:(i+1)*k])
+			}
+			convertTo(b.rank[i*k:(i+1)*k], row)
 		}
-	}
-	b.rank = convert[T](rank)
+	})
 	for j := range k {
 		b.largest = max(b.largest, p.Gram[j*k+j])
 	}
 
 	if p.Weights != nil {
-		w := p.Weights
-		at := make([]float64, (k+1)*b.kw) // the last base is the centre itself
-		for j := range b.kw {
-			for i := range k {
-				at[i*b.kw+j] = w.Cross[j*k+i]
+		w, kw := p.Weights, b.kw
+		b.cosines, b.logits = make([]T, (k+1)*kw), make([]T, (k+1)*kw)
+		byRows(k+1, func(from, to int) {
+			at := make([]float64, (to-from)*kw)
+			for j := range kw {
+				for i := from; i < min(to, k); i++ {
+					at[(i-from)*kw+j] = w.Cross[j*k+i]
+				}
 			}
-		}
-		b.cosines = convert[T](at)
-		for i := range k + 1 {
-			row := at[i*b.kw : (i+1)*b.kw]
-			kernel.Add64(row, w.AtCentre)
-			shift := row[0] // logits matter by their differences: keep them small
-			if i < k && s.Classes[i] >= 0 && s.Classes[i] < int64(b.kw) {
-				shift = row[s.Classes[i]]
+			convertTo(b.cosines[from*kw:to*kw], at)
+			for i := from; i < to; i++ {
+				row := at[(i-from)*kw : (i-from+1)*kw]
+				kernel.Add64(row, w.AtCentre)
+				shift := row[0] // logits matter by their differences: keep them small
+				if i < k && s.Classes[i] >= 0 && s.Classes[i] < int64(kw) {
+					shift = row[s.Classes[i]]
+				}
+				for j := range row {
+					row[j] -= shift
+				}
 			}
-			for j := range row {
-				row[j] -= shift
-			}
-		}
-		b.logits = convert[T](at)
+			convertTo(b.logits[from*kw:to*kw], at)
+		})
 		inverse := make([]float64, b.kw)
 		for j, n := range w.Norm {
 			if n > 0 {
@@ -231,6 +240,12 @@ func newBench[T real](p *Plan) *bench[T] {
 		b.inverse = convert[T](inverse)
 	}
 	return b
+}
+
+// byRows calls f for ranges of k rows, several at a time.
+func byRows(k int, f func(from, to int)) {
+	const some = 32
+	parallel.For((k+some-1)/some, func(_, part int) { f(some*part, min(k, some*(part+1))) })
 }
 
 // base is what is subtracted from a row of class c, beside the pivot.

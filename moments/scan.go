@@ -25,7 +25,7 @@ type ScanOptions struct {
 	ChunkRows int            // rows handed over at a time; 0 for about 256 kB of them
 	Progress  func(rows int) // told of rows done, by several goroutines; may be nil
 
-	ahead int // blocks that may be begun while an earlier one is not done; 0 for half as many again as workers
+	large bool // the sums of a block are much memory
 }
 
 // Scan reads a split once, in blocks, as many at a time as there are workers, each with a visitor of its own.
@@ -59,10 +59,11 @@ func Scan(ctx context.Context, s *features.Split, o ScanOptions, visitor func() 
 		}
 		return failed == nil
 	}
-	if o.ahead == 0 {
-		o.ahead = workers + max(1, workers/2)
+	waiting := max(1, workers/2) // sums of blocks; without any, whoever is first would wait for the others at every block
+	if o.large {
+		waiting = 1
 	}
-	ahead := newWindow(blocks, max(workers, o.ahead))
+	ahead := newWindow(blocks, workers+waiting)
 	parallel.Each(workers, blocks, func(w, block int) {
 		ahead.wait(block)
 		defer ahead.done(block)

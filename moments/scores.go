@@ -15,7 +15,7 @@ type Levels struct {
 	Seed  uint64    // of the lot
 
 	// Factors writes those of class c, K each: what s_c - s_j is multiplied by, 0 for j = c, and what s_j is multiplied by.
-	// A function, because two more K x K matrices are much memory where there are many classes.
+	// A function, because two more K x K matrices are much memory where there are many classes; several goroutines call it.
 	Factors func(c int, inverse, shape []float64)
 }
 
@@ -101,12 +101,14 @@ func newLevelBench[T real](p *Plan) *levelBench[T] {
 	}
 	k := len(l.Used)
 	b := &levelBench[T]{Levels: l, inverse: make([]T, k*k), shape: make([]T, k*k), keep: l.bars(p.Summary)}
-	inverse, shape := make([]float64, k), make([]float64, k)
-	for c := range k {
-		l.Factors(c, inverse, shape)
-		convertTo(b.inverse[c*k:(c+1)*k], inverse)
-		convertTo(b.shape[c*k:(c+1)*k], shape)
-	}
+	byRows(k, func(from, to int) {
+		inverse, shape := make([]float64, k), make([]float64, k)
+		for c := from; c < to; c++ {
+			l.Factors(c, inverse, shape)
+			convertTo(b.inverse[c*k:(c+1)*k], inverse)
+			convertTo(b.shape[c*k:(c+1)*k], shape)
+		}
+	})
 	var labels []int
 	for c, ok := range l.Used {
 		b.used = append(b.used, 0)

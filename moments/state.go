@@ -9,7 +9,6 @@ import (
 
 	"github.com/collapsar/collapsar/features"
 	"github.com/collapsar/collapsar/internal/kernel"
-	"github.com/collapsar/collapsar/internal/parallel"
 )
 
 // State is the first pass: for every class that occurs, the number of rows, their mean, their
@@ -137,13 +136,8 @@ func Collect(ctx context.Context, split *features.Split, o ScanOptions) (*State,
 		tables.put(b)
 		return a
 	}
-	if o.Workers <= 0 {
-		o.Workers = parallel.Workers()
-	}
 	var seen index
-	if seen.distinct(split.Labels, 0)*split.Dim > 1<<20 {
-		o.ahead = o.Workers // a table that waits weighs more than a goroutine that does
-	}
+	o.large = seen.distinct(split.Labels, 0)*split.Dim > 1<<20
 	err = Scan(ctx, split, o, func() Visitor { return &collector{state: s, labels: split.Labels, spare: &tables} })
 	s.forest.merge = mergeTables
 	if err != nil {

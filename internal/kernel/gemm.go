@@ -167,11 +167,11 @@ func (s *set[T]) unpacked(b []T, ldb, pc, kc, n int, edge []T) right[T] {
 // edgeSize is the space of such an edge.
 func (s *set[T]) edgeSize(kc int) int { return s.widest*s.lanes*kc + slack }
 
-// strip is the largest number of rows of op(A) that are packed together.
+// strip is the largest number of rows of op(A) that are packed together where several workers divide them.
 const strip = 32
 
-// leftSize is the scratch space that rows needs.
-func (s *set[T]) leftSize(kc int) int { return strip*(kc+96) + slack }
+// leftSize is the scratch space that rows needs for a strip.
+func (s *set[T]) leftSize(strip, kc int) int { return strip*(kc+96) + slack }
 
 // aligned tells whether rows at this distance fall upon each other in the first-level cache.
 func aligned[T float](ld int) bool {
@@ -188,8 +188,8 @@ func sizeOf[T float](v T) int {
 }
 
 // rows multiplies m rows of op(A), beginning at row i0, by a right operand of n columns, for the
-// contraction block [pc, pc+kc). c begins at row i0.
-func (s *set[T]) rows(transA bool, i0, m, n, pc, kc int, alpha T, a []T, lda int, r right[T], beta T, load bool, c []T, ldc int, scratch []T) {
+// contraction block [pc, pc+kc). c begins at row i0. At most strip rows are packed together.
+func (s *set[T]) rows(strip int, transA bool, i0, m, n, pc, kc int, alpha T, a []T, lda int, r right[T], beta T, load bool, c []T, ldc int, scratch []T) {
 	mr := s.mr
 	// A right operand beyond the second-level cache is read once for several rows of tiles.
 	together := mr
@@ -302,7 +302,7 @@ func (s *set[T]) serial(transA, transB bool, m, n, k, limit int, alpha T, a []T,
 	if !direct {
 		size = s.packedSize(min(n, maxColumns), kc)
 	}
-	buffer := take[T](size + s.leftSize(kc))
+	buffer := take[T](size + s.leftSize(strip, kc))
 	defer give(buffer)
 	packed, scratch := buffer.s[:size], buffer.s[size:]
 	for j := 0; j < n; j += maxColumns {
@@ -326,7 +326,7 @@ func (s *set[T]) serial(transA, transB bool, m, n, k, limit int, alpha T, a []T,
 			if block > 0 {
 				scale = 1
 			}
-			s.rows(transA, 0, m, cols, pc, length, alpha, a, lda, r, scale, scale != 0, c[j:], ldc, scratch)
+			s.rows(strip, transA, 0, m, cols, pc, length, alpha, a, lda, r, scale, scale != 0, c[j:], ldc, scratch)
 		}
 	}
 }
@@ -455,7 +455,7 @@ func (p *product[T]) shared() {
 		size = s.packedSize(min(n, maxColumns), kc)
 	}
 	workers := parallel.Workers()
-	p.part = s.leftSize(kc)
+	p.part = s.leftSize(strip, kc)
 	p.buffer = take[T](size + workers*p.part)
 	p.packed, p.scratch = p.buffer.s[:size], p.buffer.s[size:]
 	p.group = s.group(p.transA, p.m, min(n, maxColumns), kc, workers)
@@ -493,7 +493,7 @@ func (p *product[T]) packItem(_, i int) {
 
 // rowItem is a group of rows.
 func (p *product[T]) rowItem(worker, i int) {
-	p.s.rows(p.transA, i*p.group, min(p.group, p.m-i*p.group), p.cols, p.pc, p.length, p.alpha, p.a, p.lda, p.right, p.scale, p.scale != 0,
+	p.s.rows(strip, p.transA, i*p.group, min(p.group, p.m-i*p.group), p.cols, p.pc, p.length, p.alpha, p.a, p.lda, p.right, p.scale, p.scale != 0,
 		p.c[i*p.group*p.ldc+p.at:], p.ldc, p.scratch[worker*p.part:(worker+1)*p.part])
 }
 

@@ -304,6 +304,8 @@ func TestPanel(t *testing.T) {
 		testPanel(t, 150, 1100, 21, 0, mulPanel32)
 		testPanel(t, 150, 1100, 21, 0, mulPanel64)
 		testPanel(t, 200, 1024, 9, 0, mulPanel32)
+		testPanel(t, 401, 1024, 300, 0, mulPanel32) // blocks beyond the cache, more rows than a strip; their distance makes them collide
+		testPanel(t, 211, 1024, 150, 0, mulPanel64)
 	})
 }
 

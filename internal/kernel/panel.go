@@ -1,5 +1,7 @@
 package kernel
 
+import "github.com/collapsar/collapsar/internal/parallel"
+
 // A Panel32 is a right operand, packed once and used for many products. It belongs to the level at
 // which it was packed.
 type Panel32 struct{ panel[float32] }
@@ -33,10 +35,15 @@ func (p *Panel64) Mul(c []float64, ldc int, a []float64, lda int, m int) {
 	p.mul(c, ldc, a, lda, m)
 }
 
+// stripBytes is half of a second-level cache: one goroutine has all the rows, so that a block beyond that cache is best read for as many as
+// stay in it.
+const stripBytes = 512 << 10
+
 type panel[T float] struct {
 	s      *set[T]
 	n, k   int
 	kc     int // contraction block
+	strip  int // rows of a left operand for which a large block is read once
 	blocks int
 	size   int // of one packed block
 	packed []T
@@ -50,11 +57,19 @@ func newPanel[T float](s *set[T], n, k int, b []T, ldb int) panel[T] {
 	}
 	p.blocks, p.kc = s.blocks(k)
 	p.size = s.packedSize(n, p.kc)
+	p.strip = strip
+	if s.large(n, p.kc) {
+		var zero T
+		p.strip = max(strip, stripBytes/(p.kc*sizeOf(zero)))
+	}
 	p.packed = make([]T, p.blocks*p.size)
 	np, _ := s.panels(n)
-	for i := range p.blocks {
-		s.packRight(p.packed[i*p.size:], 0, np, true, b, ldb, i*p.kc, min(p.kc, k-i*p.kc), n)
-	}
+	const some = 16 // panels
+	parts := (np + some - 1) / some
+	parallel.For(p.blocks*parts, func(_, at int) {
+		i, from := at/parts, at%parts*some
+		s.packRight(p.packed[i*p.size:], from, min(np, from+some), true, b, ldb, i*p.kc, min(p.kc, k-i*p.kc), n)
+	})
 	return p
 }
 
@@ -68,11 +83,11 @@ func (p *panel[T]) mul(c []T, ldc int, a []T, lda, m int) {
 		scaleRows(m, p.n, 0, c, ldc)
 		return
 	}
-	buffer := take[T](p.s.leftSize(p.kc))
+	buffer := take[T](p.s.leftSize(p.strip, p.kc))
 	for i := range p.blocks {
 		pc := i * p.kc
 		r := right[T]{b: p.packed[i*p.size : (i+1)*p.size], packed: true, stream: p.s.streamed(false, m, p.n, p.k)}
-		p.s.rows(false, 0, m, p.n, pc, min(p.kc, p.k-pc), 1, a, lda, r, 1, i > 0, c, ldc, buffer.s)
+		p.s.rows(p.strip, false, 0, m, p.n, pc, min(p.kc, p.k-pc), 1, a, lda, r, 1, i > 0, c, ldc, buffer.s)
 	}
 	give(buffer)
 }
