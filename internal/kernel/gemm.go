@@ -80,12 +80,13 @@ func blocks(k, limit int) (count, size int) {
 	return count, (k + count - 1) / count
 }
 
-// blocks divides a contraction for a product.
-func (s *set[T]) blocks(k int) (count, size int) {
-	if k <= s.whole {
-		return 1, k
+// block is the largest contraction block of a product of n columns. Few columns, packed, are small enough for
+// a long one, which passes over the left operand and the result but once.
+func (s *set[T]) block(n, k int) int {
+	if k <= s.whole || n <= 4*s.width() && k <= 1024 {
+		return k
 	}
-	return blocks(k, s.kc)
+	return s.kc
 }
 
 // packRight packs the columns of panels [from, to) of op(B), kc rows beginning at row pc.
@@ -146,7 +147,7 @@ type right[T float] struct {
 // many to be in the caches, and few products are formed with each.
 func (s *set[T]) streamed(transA bool, m, n, k int) bool {
 	var zero T
-	return !transA && n <= 2*s.width() && m*k*sizeOf(zero) > 1<<20
+	return !transA && n <= 2*s.width() && m*k*sizeOf(zero) > 2<<20
 }
 
 // unpacked is B itself, the n columns from row pc on, with its incomplete last panel packed into edge
@@ -267,13 +268,10 @@ func (s *set[T]) direct(transB bool, m, kc, ldb int) bool {
 	return !transB && (m <= 4*s.mr || s.masks && m <= 256 && kc*ldb*sizeOf(zero) <= 1<<20)
 }
 
-// serial is a whole product on one goroutine, in contraction blocks as
-// for a divided one, or, for a part of a long contraction, of at most limit if that is not 0.
-func (s *set[T]) serial(transA, transB bool, m, n, k, limit int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
-	nb, kc := s.blocks(k)
-	if limit > 0 {
-		nb, kc = blocks(k, limit)
-	}
+// serial is a whole product on one goroutine, in contraction blocks of at most limit. stream tells
+// that A comes from memory.
+func (s *set[T]) serial(transA, transB bool, m, n, k, limit int, stream bool, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
+	nb, kc := blocks(k, limit)
 	direct := s.direct(transB, m, kc, ldb)
 	size := s.edgeSize(kc)
 	if !direct {
@@ -299,7 +297,7 @@ func (s *set[T]) serial(transA, transB bool, m, n, k, limit int, alpha T, a []T,
 				s.packRight(packed, 0, np, transB, b[at:], ldb, pc, length, cols)
 				r = right[T]{b: packed, packed: true}
 			}
-			r.stream = s.streamed(transA, m, n, k)
+			r.stream = stream
 			scale := beta
 			if block > 0 {
 				scale = 1
@@ -323,7 +321,7 @@ func (s *set[T]) gemm(transA, transB bool, m, n, k int, alpha T, a []T, lda int,
 		scaleRows(m, n, beta, c, ldc)
 		return
 	case m*n*k < 1<<16:
-		s.serial(transA, transB, m, n, k, 0, alpha, a, lda, b, ldb, beta, c, ldc)
+		s.serial(transA, transB, m, n, k, s.block(n, k), false, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
 	}
 	p := takeProduct[T]()
@@ -435,7 +433,8 @@ func (p *product[T]) blockItem(_, item int) {
 	if p.transB {
 		y = j * p.ldb
 	}
-	p.s.serial(p.transA, p.transB, min(p.height, p.m-i), min(p.width, p.n-j), p.k, 0, p.alpha, p.a[x:], p.lda, p.b[y:], p.ldb, p.beta, p.c[i*p.ldc+j:], p.ldc)
+	p.s.serial(p.transA, p.transB, min(p.height, p.m-i), min(p.width, p.n-j), p.k, p.s.block(p.n, p.k), p.s.streamed(p.transA, p.m, p.n, p.k),
+		p.alpha, p.a[x:], p.lda, p.b[y:], p.ldb, p.beta, p.c[i*p.ldc+j:], p.ldc)
 }
 
 // ranges is the number of parts into which a long contraction is cut, each with a result of its own.
@@ -490,7 +489,7 @@ func (p *product[T]) rangeItem(_, i int) {
 	if !p.transA && p.transB { // both are read along their rows anyway
 		limit = p.s.kc
 	}
-	p.s.serial(p.transA, p.transB, m, n, length, limit, 1, p.a[x:], p.lda, p.b[y:], p.ldb, 0, part, n)
+	p.s.serial(p.transA, p.transB, m, n, length, limit, false, 1, p.a[x:], p.lda, p.b[y:], p.ldb, 0, part, n)
 }
 
 // scaleRows is the product with an empty contraction.

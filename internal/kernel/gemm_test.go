@@ -363,3 +363,30 @@ func TestGemmRefusesShortSlices(t *testing.T) {
 		})
 	}
 }
+
+func testTranspose[T float](t *testing.T, transpose func(dst []T, ldd int, src []T, lds, rows, n int)) {
+	r := newRand()
+	for rows := 1; rows <= 17; rows++ {
+		for n := 1; n < 35; n++ {
+			lds, ldd := n+rows%3, rows
+			src := newGuarded[T](extent(rows, n, lds), n%16).random(r)
+			dst := newGuarded[T](n*ldd, rows)
+			transpose(dst.s, ldd, src.s, lds, rows, n)
+			dst.check(t, fmt.Sprintf("%d rows of %d", rows, n))
+			for i := range rows {
+				for p := range n {
+					if dst.s[p*ldd+i] != src.s[i*lds+p] {
+						t.Fatalf("%d rows of %d: row %d, column %d is wrong", rows, n, i, p)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestTranspose(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		testTranspose(t, set32[level].transpose)
+		testTranspose(t, set64[level].transpose)
+	})
+}

@@ -48,7 +48,7 @@ func newPanel[T float](s *set[T], n, k int, b []T, ldb int) panel[T] {
 	if n == 0 || k == 0 {
 		return p
 	}
-	p.blocks, p.kc = s.blocks(k)
+	p.blocks, p.kc = blocks(k, s.block(n, k))
 	p.size = s.packedSize(n, p.kc)
 	p.packed = make([]T, p.blocks*p.size)
 	np, _ := s.panels(n)
