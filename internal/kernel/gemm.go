@@ -181,23 +181,23 @@ func sizeOf[T float](v T) int {
 	return 8
 }
 
-// rows multiplies m rows of op(A), beginning at row i0, by a right operand of n columns, for the
-// contraction block [pc, pc+kc). c begins at row i0. Where many columns use a row, the rows of a tile
-// are packed: read in place they may collide in the first-level cache.
-func (s *set[T]) rows(transA bool, i0, m, n, pc, kc int, alpha T, a []T, lda int, r right[T], beta T, load bool, c []T, ldc int, scratch []T) {
+// rows multiplies the m rows of op(A) by a right operand of n columns, for the contraction block
+// [pc, pc+kc). Where many columns use a row, the rows of a tile are packed: read in place they may
+// collide in the first-level cache.
+func (s *set[T]) rows(transA bool, m, n, pc, kc int, alpha T, a []T, lda int, r right[T], beta T, load bool, c []T, ldc int, scratch []T) {
 	mr := s.mr
 	for i := 0; i < m; i += strip {
 		count := min(strip, m-i)
 		left, step, ars, acs := scratch, mr*kc, 1, mr
 		switch {
 		case transA:
-			s.packColumns(scratch, a[pc*lda+i0+i:], lda, count, kc)
+			s.packColumns(scratch, a[pc*lda+i:], lda, count, kc)
 		case n > 4*s.width() || count%mr != 0:
 			for q := 0; q < count; q += mr {
-				s.transpose(scratch[q*kc:], mr, a[(i0+i+q)*lda+pc:], lda, min(mr, count-q), kc)
+				s.transpose(scratch[q*kc:], mr, a[(i+q)*lda+pc:], lda, min(mr, count-q), kc)
 			}
 		default:
-			left, step, ars, acs = a[(i0+i)*lda+pc:], mr*lda, lda, 1
+			left, step, ars, acs = a[i*lda+pc:], mr*lda, lda, 1
 		}
 		s.row(left, step, ars, acs, count, n, kc, alpha, r, beta, load, c[i*ldc:], ldc)
 	}
@@ -228,8 +228,7 @@ func (s *set[T]) packColumns(dst, a []T, lda, count, kc int) {
 	}
 }
 
-// row multiplies a strip of rows, panel by panel; step is the distance of their left
-// operands.
+// row multiplies a strip of rows, panel by panel; step is the distance of the tiles' left operands.
 func (s *set[T]) row(left []T, step, ars, acs, count, n, kc int, alpha T, r right[T], beta T, load bool, c []T, ldc int) {
 	np, last := s.panels(n)
 	w := s.width()
@@ -302,7 +301,7 @@ func (s *set[T]) serial(transA, transB bool, m, n, k, limit int, stream bool, al
 			if block > 0 {
 				scale = 1
 			}
-			s.rows(transA, 0, m, cols, pc, length, alpha, a, lda, r, scale, scale != 0, c[j:], ldc, scratch)
+			s.rows(transA, m, cols, pc, length, alpha, a, lda, r, scale, scale != 0, c[j:], ldc, scratch)
 		}
 	}
 }

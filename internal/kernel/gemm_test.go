@@ -156,6 +156,7 @@ var largerShapes = []struct {
 	{"logits", 2000, 10, 128},
 	{"logits from memory", 4200, 20, 130},
 	{"columns in several packings", 33, 4200, 20},
+	{"blocks both ways", 1100, 600, 20},
 }
 
 func TestGemmLarger(t *testing.T) {

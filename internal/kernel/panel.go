@@ -72,7 +72,7 @@ func (p *panel[T]) mul(c []T, ldc int, a []T, lda, m int) {
 	for i := range p.blocks {
 		pc := i * p.kc
 		r := right[T]{b: p.packed[i*p.size : (i+1)*p.size], packed: true, stream: p.s.streamed(false, m, p.n, p.k)}
-		p.s.rows(false, 0, m, p.n, pc, min(p.kc, p.k-pc), 1, a, lda, r, 1, i > 0, c, ldc, buffer.s)
+		p.s.rows(false, m, p.n, pc, min(p.kc, p.k-pc), 1, a, lda, r, 1, i > 0, c, ldc, buffer.s)
 	}
 	give(buffer)
 }
