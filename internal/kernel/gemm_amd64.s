@@ -4325,7 +4325,7 @@ end120:
 	RET
 
 // func packRows64AVX2(dst *byte, distance int, src *byte, lds int, rows int, panels int)
-// Requires: AVX, MMX+
+// Requires: AVX
 TEXT ·packRows64AVX2(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), DI
 	MOVQ distance+8(FP), R8
@@ -4340,24 +4340,23 @@ row121:
 	MOVQ DX, BX
 
 panel122:
-	PREFETCHT0 (R11)(R9*8)
-	VMOVUPS    (R11), Y0
-	VMOVUPS    32(R11), Y1
-	VMOVUPS    Y0, (R10)
-	VMOVUPS    Y1, 32(R10)
-	ADDQ       $+64, R11
-	ADDQ       R8, R10
-	DECQ       BX
-	JNE        panel122
-	ADDQ       R9, SI
-	ADDQ       $+64, DI
-	DECQ       CX
-	JNE        row121
+	VMOVUPS (R11), Y0
+	VMOVUPS 32(R11), Y1
+	VMOVUPS Y0, (R10)
+	VMOVUPS Y1, 32(R10)
+	ADDQ    $+64, R11
+	ADDQ    R8, R10
+	DECQ    BX
+	JNE     panel122
+	ADDQ    R9, SI
+	ADDQ    $+64, DI
+	DECQ    CX
+	JNE     row121
 	VZEROUPPER
 	RET
 
 // func packRows128AVX2(dst *byte, distance int, src *byte, lds int, rows int, panels int)
-// Requires: AVX, MMX+
+// Requires: AVX
 TEXT ·packRows128AVX2(SB), NOSPLIT, $0-48
 	MOVQ dst+0(FP), DI
 	MOVQ distance+8(FP), R8
@@ -4372,24 +4371,22 @@ row123:
 	MOVQ DX, BX
 
 panel124:
-	PREFETCHT0 (R11)(R9*8)
-	PREFETCHT0 64(R11)(R9*8)
-	VMOVUPS    (R11), Y0
-	VMOVUPS    32(R11), Y1
-	VMOVUPS    64(R11), Y2
-	VMOVUPS    96(R11), Y3
-	VMOVUPS    Y0, (R10)
-	VMOVUPS    Y1, 32(R10)
-	VMOVUPS    Y2, 64(R10)
-	VMOVUPS    Y3, 96(R10)
-	ADDQ       $+128, R11
-	ADDQ       R8, R10
-	DECQ       BX
-	JNE        panel124
-	ADDQ       R9, SI
-	ADDQ       $+128, DI
-	DECQ       CX
-	JNE        row123
+	VMOVUPS (R11), Y0
+	VMOVUPS 32(R11), Y1
+	VMOVUPS 64(R11), Y2
+	VMOVUPS 96(R11), Y3
+	VMOVUPS Y0, (R10)
+	VMOVUPS Y1, 32(R10)
+	VMOVUPS Y2, 64(R10)
+	VMOVUPS Y3, 96(R10)
+	ADDQ    $+128, R11
+	ADDQ    R8, R10
+	DECQ    BX
+	JNE     panel124
+	ADDQ    R9, SI
+	ADDQ    $+128, DI
+	DECQ    CX
+	JNE     row123
 	VZEROUPPER
 	RET
 

@@ -527,9 +527,6 @@ func (g *generator) packRows(bytes int) {
 	g.MOVQ(reg.RSI, reg.R11)
 	g.MOVQ(reg.RDX, reg.RBX)
 	g.Label(panel)
-	for line := range bytes / 64 { // eight rows ahead: pieces this short are no stream to the processor
-		g.PREFETCHT0(indexed(reg.R11, reg.R9, 8, 64*line))
-	}
 	for i := range bytes / 32 {
 		g.VMOVUPS(at(reg.R11, 32*i), ymm[i])
 	}
