@@ -80,12 +80,13 @@ func blocks(k, limit int) (count, size int) {
 	return count, (k + count - 1) / count
 }
 
-// blocks divides a contraction for a product.
-func (s *set[T]) blocks(k int) (count, size int) {
-	if k <= s.whole {
-		return 1, k
+// block is the largest contraction block of a product of n columns. Few columns, packed, are small enough for
+// a long one, which passes over the left operand and the result but once.
+func (s *set[T]) block(n, k int) int {
+	if k <= s.whole || n <= 4*s.width() && k <= 1024 {
+		return k
 	}
-	return blocks(k, s.kc)
+	return s.kc
 }
 
 // packRight packs the columns of panels [from, to) of op(B), kc rows beginning at row pc.
@@ -167,18 +168,11 @@ func (s *set[T]) unpacked(b []T, ldb, pc, kc, n int, edge []T) right[T] {
 // edgeSize is the space of such an edge.
 func (s *set[T]) edgeSize(kc int) int { return s.widest*s.lanes*kc + slack }
 
-// strip is the largest number of rows of op(A) that are packed together where several workers divide them.
-const strip = 32
+// strip is how many rows of op(A) are packed together: whole tiles of 2, 6 or 8.
+const strip = 48
 
 // leftSize is the scratch space that rows needs for a strip.
-func (s *set[T]) leftSize(strip, kc int) int { return strip*(kc+96) + slack }
-
-// aligned tells whether rows at this distance fall upon each other in the first-level cache.
-func aligned[T float](ld int) bool {
-	var zero T
-	d := ld * sizeOf(zero) & 4095
-	return d < 192 || d > 4096-192
-}
+func leftSize(strip, kc int) int { return strip*kc + slack }
 
 func sizeOf[T float](v T) int {
 	if _, ok := any(v).(float32); ok {
@@ -187,71 +181,54 @@ func sizeOf[T float](v T) int {
 	return 8
 }
 
-// rows multiplies m rows of op(A), beginning at row i0, by a right operand of n columns, for the
-// contraction block [pc, pc+kc). c begins at row i0. At most strip rows are packed together.
-func (s *set[T]) rows(strip int, transA bool, i0, m, n, pc, kc int, alpha T, a []T, lda int, r right[T], beta T, load bool, c []T, ldc int, scratch []T) {
+// rows multiplies the m rows of op(A) by a right operand of n columns, for the contraction block
+// [pc, pc+kc), strip by strip, of whole tiles. Where many columns use a row, the rows of a tile are packed: read in place they may
+// collide in the first-level cache.
+func (s *set[T]) rows(strip int, transA bool, m, n, pc, kc int, alpha T, a []T, lda int, r right[T], beta T, load bool, c []T, ldc int, scratch []T) {
 	mr := s.mr
-	// A right operand beyond the second-level cache is read once for several rows of tiles.
-	together := mr
-	if s.large(n, kc) {
-		together = strip / mr * mr
+	for i := 0; i < m; i += strip {
+		count := min(strip, m-i)
+		left, step, ars, acs := scratch, mr*kc, 1, mr
+		switch {
+		case transA:
+			s.packColumns(scratch, a[pc*lda+i:], lda, count, kc)
+		case n > 4*s.width() || count%mr != 0:
+			for q := 0; q < count; q += mr {
+				s.transpose(scratch[q*kc:], mr, a[(i+q)*lda+pc:], lda, min(mr, count-q), kc)
+			}
+		default:
+			left, step, ars, acs = a[i*lda+pc:], mr*lda, lda, 1
+		}
+		s.row(left, step, ars, acs, count, n, kc, alpha, r, beta, load, c[i*ldc:], ldc)
 	}
-	if !transA {
-		ld := kc + 16
-		ld += -ld & 15
-		if aligned[T](ld) {
-			ld += 64
-		}
-		copied := n > 4*s.width() && aligned[T](lda)
-		for i := 0; i < m; i += together {
-			left, ars := a[(i0+i)*lda+pc:], lda
-			count := min(together, m-i)
-			if copied || count%mr != 0 {
-				for q := range count {
-					copy(scratch[q*ld:q*ld+kc], left[q*lda:])
-				}
-				left, ars = scratch, ld
+}
+
+// packColumns packs the first count columns of kc rows of A for the tiles of its transpose.
+func (s *set[T]) packColumns(dst, a []T, lda, count, kc int) {
+	mr := s.mr
+	for q := range kc {
+		row := a[q*lda:]
+		row = row[:count]
+		at := q * mr
+		for len(row) >= mr {
+			switch mr {
+			case 8:
+				*(*[8]T)(dst[at:]) = *(*[8]T)(row)
+			case 6:
+				*(*[6]T)(dst[at:]) = *(*[6]T)(row)
+			default:
+				copy(dst[at:at+mr], row)
 			}
-			s.row(left, mr*ars, ars, 1, count, n, kc, alpha, r, beta, load, c[i*ldc:], ldc)
+			row = row[mr:]
+			at += kc * mr
 		}
-		return
-	}
-	for i := 0; i < m; i += strip / mr * mr {
-		count := min(strip/mr*mr, m-i)
-		for q := range kc {
-			row := a[(pc+q)*lda+i0+i:]
-			row = row[:count]
-			at := q * mr
-			for len(row) >= mr {
-				switch mr {
-				case 8:
-					*(*[8]T)(scratch[at:]) = *(*[8]T)(row)
-				case 6:
-					*(*[6]T)(scratch[at:]) = *(*[6]T)(row)
-				default:
-					copy(scratch[at:at+mr], row)
-				}
-				row = row[mr:]
-				at += kc * mr
-			}
-			if len(row) > 0 {
-				copy(scratch[at:], row)
-			}
-		}
-		for q := 0; q < count; q += together {
-			s.row(scratch[q*kc:], mr*kc, 1, mr, min(together, count-q), n, kc, alpha, r, beta, load, c[(i+q)*ldc:], ldc)
+		if len(row) > 0 {
+			copy(dst[at:], row)
 		}
 	}
 }
 
-// large tells whether a packed block exceeds what the second-level cache can hold beside the rest.
-func (s *set[T]) large(n, kc int) bool {
-	var zero T
-	return n*kc*sizeOf(zero) > 768<<10
-}
-
-// row multiplies one or several rows of tiles, panel by panel; step is the distance of their left
-// operands.
+// row multiplies a strip of rows, panel by panel; step is the distance of the tiles' left operands.
 func (s *set[T]) row(left []T, step, ars, acs, count, n, kc int, alpha T, r right[T], beta T, load bool, c []T, ldc int) {
 	np, last := s.panels(n)
 	w := s.width()
@@ -290,19 +267,16 @@ func (s *set[T]) direct(transB bool, m, kc, ldb int) bool {
 	return !transB && (m <= 4*s.mr || s.masks && m <= 256 && kc*ldb*sizeOf(zero) <= 1<<20)
 }
 
-// serial is a whole product on one goroutine, in contraction blocks as
-// for a divided one, or, for a part of a long contraction, of at most limit if that is not 0.
-func (s *set[T]) serial(transA, transB bool, m, n, k, limit int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
-	nb, kc := s.blocks(k)
-	if limit > 0 {
-		nb, kc = blocks(k, limit)
-	}
+// serial is a whole product on one goroutine, in contraction blocks of at most limit. stream tells
+// that A comes from memory.
+func (s *set[T]) serial(transA, transB bool, m, n, k, limit int, stream bool, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
+	nb, kc := blocks(k, limit)
 	direct := s.direct(transB, m, kc, ldb)
 	size := s.edgeSize(kc)
 	if !direct {
 		size = s.packedSize(min(n, maxColumns), kc)
 	}
-	buffer := take[T](size + s.leftSize(strip, kc))
+	buffer := take[T](size + leftSize(strip, kc))
 	defer give(buffer)
 	packed, scratch := buffer.s[:size], buffer.s[size:]
 	for j := 0; j < n; j += maxColumns {
@@ -322,11 +296,12 @@ func (s *set[T]) serial(transA, transB bool, m, n, k, limit int, alpha T, a []T,
 				s.packRight(packed, 0, np, transB, b[at:], ldb, pc, length, cols)
 				r = right[T]{b: packed, packed: true}
 			}
+			r.stream = stream
 			scale := beta
 			if block > 0 {
 				scale = 1
 			}
-			s.rows(strip, transA, 0, m, cols, pc, length, alpha, a, lda, r, scale, scale != 0, c[j:], ldc, scratch)
+			s.rows(strip, transA, m, cols, pc, length, alpha, a, lda, r, scale, scale != 0, c[j:], ldc, scratch)
 		}
 	}
 }
@@ -345,7 +320,7 @@ func (s *set[T]) gemm(transA, transB bool, m, n, k int, alpha T, a []T, lda int,
 		scaleRows(m, n, beta, c, ldc)
 		return
 	case m*n*k < 1<<16:
-		s.serial(transA, transB, m, n, k, 0, alpha, a, lda, b, ldb, beta, c, ldc)
+		s.serial(transA, transB, m, n, k, s.block(n, k), false, alpha, a, lda, b, ldb, beta, c, ldc)
 		return
 	}
 	p := takeProduct[T]()
@@ -355,34 +330,26 @@ func (s *set[T]) gemm(transA, transB bool, m, n, k int, alpha T, a []T, lda int,
 	switch {
 	case k >= 4096 && k >= 16*min(m, n) && min(m, n) <= 64 && max(m, n) <= 8192:
 		p.long()
-	case m <= 256 && s.byColumns(m, n):
-		p.items = min(parallel.Workers(), (n+s.width()-1)/s.width())
-		parallel.For(p.items, p.columns)
 	default:
-		p.shared()
+		p.divide(parallel.Workers())
+		parallel.For(p.down*p.across, p.blocks)
 	}
 }
 
 // A product is one call whose work is divided. Products are kept between calls: the bodies of their loops are
 // made once, so that steady work allocates nothing.
 type product[T float] struct {
-	s               *set[T]
-	transA, transB  bool
-	m, n, k         int
-	alpha, beta     T
-	a, b, c         []T
-	lda, ldb, ldc   int
-	buffer          *scratch[T]
-	packed, scratch []T
-	part            int // of the scratch space of a worker, or of k in a range
-	items           int
-	columns, ranges func(worker, i int)
-	pack, rows      func(worker, i int)
-	at, cols        int // of the panels in work: the first column, and how many there are
-	pc, length      int // of the contraction block in work
-	right           right[T]
-	scale           T
-	group           int
+	s              *set[T]
+	transA, transB bool
+	m, n, k        int
+	alpha, beta    T
+	a, b, c        []T
+	lda, ldb, ldc  int
+	buffer         *scratch[T]
+	part           int // of k in a range
+	down, across   int // the numbers of blocks
+	height, width  int // of a block
+	blocks, ranges func(worker, i int)
 }
 
 var (
@@ -392,7 +359,7 @@ var (
 
 func newProduct[T float]() *product[T] {
 	p := new(product[T])
-	p.columns, p.ranges, p.pack, p.rows = p.columnItem, p.rangeItem, p.packItem, p.rowItem
+	p.blocks, p.ranges = p.blockItem, p.rangeItem
 	return p
 }
 
@@ -406,10 +373,10 @@ func takeProduct[T float]() *product[T] {
 
 // giveBack keeps p for the next call, without hold of anybody's memory.
 func (p *product[T]) giveBack() {
-	p.a, p.b, p.c, p.right = nil, nil, nil, right[T]{}
+	p.a, p.b, p.c = nil, nil, nil
 	if p.buffer != nil {
 		give(p.buffer)
-		p.buffer, p.packed, p.scratch = nil, nil, nil
+		p.buffer = nil
 	}
 	var zero T
 	if _, ok := any(zero).(float32); ok {
@@ -419,103 +386,54 @@ func (p *product[T]) giveBack() {
 	}
 }
 
-// columnItem is a range of whole panels of columns.
-func (p *product[T]) columnItem(_, i int) {
-	w := p.s.width()
-	np := (p.n + w - 1) / w
-	from, to := i*np/p.items*w, min(p.n, (i+1)*np/p.items*w)
-	part := p.b[from:]
-	if p.transB {
-		part = p.b[from*p.ldb:]
-	}
-	p.s.serial(p.transA, p.transB, p.m, to-from, p.k, 0, p.alpha, p.a, p.lda, part, p.ldb, p.beta, p.c[from:], p.ldc)
-}
+// The largest block of C that is one item. Its columns of op(B), in one contraction block, fill the
+// second-level cache; its rows are enough to make up for packing them.
+const (
+	blockRows    = 1024
+	blockColumns = 512
+)
 
-// byColumns tells whether a product of few rows is better divided by columns than by rows: whichever
-// keeps the workers more evenly busy.
-func (s *set[T]) byColumns(m, n int) bool {
-	workers := parallel.Workers()
-	np := (n + s.width() - 1) / s.width()
-	mp := (m + s.mr - 1) / s.mr
-	if np < workers {
-		return false
+// divide cuts C into blocks, which workers take from a counter and form from beginning to end, each
+// packing what it needs: nobody waits for others. There are at least as many blocks as workers, twice
+// as many if they take milliseconds, since a worker may fall behind.
+func (p *product[T]) divide(workers int) {
+	const packing = 16 // packing a row or a column costs as much as so many of its products
+	wanted := min(workers, p.m*p.n*p.k>>15)
+	if p.m*p.n*p.k > 1<<28 {
+		wanted = 2 * workers
 	}
-	columns := float64(np) / float64((np+workers-1)/workers*workers)
-	rows := float64(mp) / float64((mp+workers-1)/workers*workers)
-	return columns >= rows
-}
-
-// shared divides the rows; op(B) is packed once for all workers.
-func (p *product[T]) shared() {
-	s, n := p.s, p.n
-	nb, kc := s.blocks(p.k)
-	direct := s.direct(p.transB, p.m, kc, p.ldb)
-	size := s.edgeSize(kc)
-	if !direct {
-		size = s.packedSize(min(n, maxColumns), kc)
-	}
-	workers := parallel.Workers()
-	p.part = s.leftSize(strip, kc)
-	p.buffer = take[T](size + workers*p.part)
-	p.packed, p.scratch = p.buffer.s[:size], p.buffer.s[size:]
-	p.group = s.group(p.transA, p.m, min(n, maxColumns), kc, workers)
-	for p.at = 0; p.at < n; p.at += maxColumns {
-		p.cols = min(maxColumns, n-p.at)
-		np, _ := s.panels(p.cols)
-		for block := range nb {
-			p.pc = block * kc
-			p.length = min(kc, p.k-p.pc)
-			if direct {
-				p.right = s.unpacked(p.b[p.at:], p.ldb, p.pc, p.length, p.cols, p.packed)
-			} else {
-				parallel.For((np+3)/4, p.pack)
-				p.right = right[T]{b: p.packed, packed: true}
-			}
-			p.scale = p.beta
-			if block > 0 {
-				p.scale = 1
-			}
-			p.right.stream = s.streamed(p.transA, p.m, n, p.k)
-			parallel.For((p.m+p.group-1)/p.group, p.rows)
+	down, across := (p.m+blockRows-1)/blockRows, (p.n+blockColumns-1)/blockColumns
+	least := 0
+	for last := max(across, wanted); across <= last; across++ {
+		d, height := cut(p.m, max(down, (wanted+across-1)/across), p.s.mr)
+		a, width := cut(p.n, across, p.s.width())
+		time := (d*a + workers - 1) / workers * (height + packing) * (width + packing)
+		if least == 0 || time < least {
+			least = time
+			p.down, p.height, p.across, p.width = d, height, a, width
 		}
 	}
 }
 
-// packItem packs four panels.
-func (p *product[T]) packItem(_, i int) {
-	np, _ := p.s.panels(p.cols)
-	at := p.at
+// cut divides n into parts of equal size, a multiple of step, and returns how many are needed.
+func cut(n, parts, step int) (count, size int) {
+	size = (n + parts - 1) / parts
+	size = (size + step - 1) / step * step
+	return (n + size - 1) / size, size
+}
+
+// blockItem is one block of C.
+func (p *product[T]) blockItem(_, item int) {
+	i, j := item%p.down*p.height, item/p.down*p.width
+	x, y := i*p.lda, j
+	if p.transA {
+		x = i
+	}
 	if p.transB {
-		at = p.at * p.ldb
+		y = j * p.ldb
 	}
-	p.s.packRight(p.packed, 4*i, min(np, 4*i+4), p.transB, p.b[at:], p.ldb, p.pc, p.length, p.cols)
-}
-
-// rowItem is a group of rows.
-func (p *product[T]) rowItem(worker, i int) {
-	p.s.rows(strip, p.transA, i*p.group, min(p.group, p.m-i*p.group), p.cols, p.pc, p.length, p.alpha, p.a, p.lda, p.right, p.scale, p.scale != 0,
-		p.c[i*p.group*p.ldc+p.at:], p.ldc, p.scratch[worker*p.part:(worker+1)*p.part])
-}
-
-// group is the number of rows of an item: those that share a packed strip or a pass over the right
-// operand, as long as there are several items for each worker, and enough for about 20 us of work.
-func (s *set[T]) group(transA bool, m, n, kc, workers int) int {
-	tiles := (m + s.mr - 1) / s.mr
-	group := 1
-	if transA || s.large(n, kc) {
-		// Of the possible numbers of tiles, the one that leaves the workers least idle at the end.
-		least := 0
-		for g := strip / s.mr; g >= min(3, strip/s.mr); g-- {
-			items := (tiles + g - 1) / g
-			if busy := (items + workers - 1) / workers * g; least == 0 || busy < least {
-				group, least = g, busy
-			}
-		}
-	}
-	for group*s.mr*n*kc < 1<<20 && group*8*workers < tiles {
-		group *= 2
-	}
-	return group * s.mr
+	p.s.serial(p.transA, p.transB, min(p.height, p.m-i), min(p.width, p.n-j), p.k, p.s.block(p.n, p.k), p.s.streamed(p.transA, p.m, p.n, p.k),
+		p.alpha, p.a[x:], p.lda, p.b[y:], p.ldb, p.beta, p.c[i*p.ldc+j:], p.ldc)
 }
 
 // ranges is the number of parts into which a long contraction is cut, each with a result of its own.
@@ -570,7 +488,7 @@ func (p *product[T]) rangeItem(_, i int) {
 	if !p.transA && p.transB { // both are read along their rows anyway
 		limit = p.s.kc
 	}
-	p.s.serial(p.transA, p.transB, m, n, length, limit, 1, p.a[x:], p.lda, p.b[y:], p.ldb, 0, part, n)
+	p.s.serial(p.transA, p.transB, m, n, length, limit, false, 1, p.a[x:], p.lda, p.b[y:], p.ldb, 0, part, n)
 }
 
 // scaleRows is the product with an empty contraction.

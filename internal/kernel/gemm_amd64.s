@@ -4491,3 +4491,101 @@ loop126:
 	JNE        loop126
 	VZEROUPPER
 	RET
+
+// func interleave32AVX2(dst *float32, src *float32, lds int, n int)
+// Requires: AVX
+TEXT ·interleave32AVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ lds+16(FP), R9
+	MOVQ n+24(FP), CX
+	SHLQ $0x02, R9
+	LEAQ (R9)(R9*2), R11
+	LEAQ (SI)(R9*4), BX
+
+loop127:
+	VMOVUPS      (SI), Y0
+	VMOVUPS      (SI)(R9*1), Y1
+	VMOVUPS      (SI)(R9*2), Y2
+	VMOVUPS      (SI)(R11*1), Y3
+	VMOVUPS      (BX), Y4
+	VMOVUPS      (BX)(R9*1), Y5
+	VUNPCKLPS    Y1, Y0, Y6
+	VUNPCKHPS    Y1, Y0, Y7
+	VUNPCKLPS    Y3, Y2, Y8
+	VUNPCKHPS    Y3, Y2, Y9
+	VUNPCKLPS    Y5, Y4, Y10
+	VUNPCKHPS    Y5, Y4, Y11
+	VSHUFPS      $0x44, Y8, Y6, Y0
+	VSHUFPS      $0xee, Y8, Y6, Y1
+	VSHUFPS      $0x44, Y9, Y7, Y2
+	VSHUFPS      $0xee, Y9, Y7, Y3
+	VEXTRACTF128 $0x01, Y10, X12
+	VEXTRACTF128 $0x01, Y11, X13
+	VMOVUPS      X0, (DI)
+	VMOVLPS      X10, 16(DI)
+	VMOVUPS      X1, 24(DI)
+	VMOVHPS      X10, 40(DI)
+	VMOVUPS      X2, 48(DI)
+	VMOVLPS      X11, 64(DI)
+	VMOVUPS      X3, 72(DI)
+	VMOVHPS      X11, 88(DI)
+	VEXTRACTF128 $0x01, Y0, 96(DI)
+	VMOVLPS      X12, 112(DI)
+	VEXTRACTF128 $0x01, Y1, 120(DI)
+	VMOVHPS      X12, 136(DI)
+	VEXTRACTF128 $0x01, Y2, 144(DI)
+	VMOVLPS      X13, 160(DI)
+	VEXTRACTF128 $0x01, Y3, 168(DI)
+	VMOVHPS      X13, 184(DI)
+	ADDQ         $0x20, SI
+	ADDQ         $0x20, BX
+	ADDQ         $+192, DI
+	SUBQ         $0x08, CX
+	JNE          loop127
+	VZEROUPPER
+	RET
+
+// func interleave64AVX2(dst *float64, src *float64, lds int, n int)
+// Requires: AVX
+TEXT ·interleave64AVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ lds+16(FP), R9
+	MOVQ n+24(FP), CX
+	SHLQ $0x03, R9
+	LEAQ (R9)(R9*2), R11
+	LEAQ (SI)(R9*4), BX
+
+loop128:
+	VMOVUPD      (SI), Y0
+	VMOVUPD      (SI)(R9*1), Y1
+	VMOVUPD      (SI)(R9*2), Y2
+	VMOVUPD      (SI)(R11*1), Y3
+	VMOVUPD      (BX), Y4
+	VMOVUPD      (BX)(R9*1), Y5
+	VUNPCKLPD    Y1, Y0, Y6
+	VUNPCKHPD    Y1, Y0, Y7
+	VUNPCKLPD    Y3, Y2, Y8
+	VUNPCKHPD    Y3, Y2, Y9
+	VUNPCKLPD    Y5, Y4, Y10
+	VUNPCKHPD    Y5, Y4, Y11
+	VPERM2F128   $0x20, Y8, Y6, Y0
+	VPERM2F128   $0x31, Y8, Y6, Y2
+	VPERM2F128   $0x20, Y9, Y7, Y1
+	VPERM2F128   $0x31, Y9, Y7, Y3
+	VMOVUPD      Y0, (DI)
+	VMOVUPD      X10, 32(DI)
+	VMOVUPD      Y1, 48(DI)
+	VMOVUPD      X11, 80(DI)
+	VMOVUPD      Y2, 96(DI)
+	VEXTRACTF128 $0x01, Y10, 128(DI)
+	VMOVUPD      Y3, 144(DI)
+	VEXTRACTF128 $0x01, Y11, 176(DI)
+	ADDQ         $0x20, SI
+	ADDQ         $0x20, BX
+	ADDQ         $+192, DI
+	SUBQ         $0x04, CX
+	JNE          loop128
+	VZEROUPPER
+	RET

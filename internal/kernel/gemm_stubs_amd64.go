@@ -133,3 +133,13 @@ func transpose32AVX2(dst *float32, ldd int, src *float32, lds int, n int)
 //
 //go:noescape
 func transpose64AVX2(dst *float64, ldd int, src *float64, lds int, n int)
+
+// interleave32AVX2 writes dst[p*6+i] = src[i*lds+p] for i < 6 and p < n, n a positive multiple of 8.
+//
+//go:noescape
+func interleave32AVX2(dst *float32, src *float32, lds int, n int)
+
+// interleave64AVX2 writes dst[p*6+i] = src[i*lds+p] for i < 6 and p < n, n a positive multiple of 4.
+//
+//go:noescape
+func interleave64AVX2(dst *float64, src *float64, lds int, n int)

@@ -156,6 +156,7 @@ var largerShapes = []struct {
 	{"logits", 2000, 10, 128},
 	{"logits from memory", 4200, 20, 130},
 	{"columns in several packings", 33, 4200, 20},
+	{"blocks both ways", 1100, 600, 20},
 }
 
 func TestGemmLarger(t *testing.T) {
@@ -364,4 +365,31 @@ func TestGemmRefusesShortSlices(t *testing.T) {
 			Gemm32(false, false, 3, 5, 4, 1, a, 4, b, 5, 0, c, 5)
 		})
 	}
+}
+
+func testTranspose[T float](t *testing.T, transpose func(dst []T, ldd int, src []T, lds, rows, n int)) {
+	r := newRand()
+	for rows := 1; rows <= 17; rows++ {
+		for n := 1; n < 35; n++ {
+			lds, ldd := n+rows%3, rows
+			src := newGuarded[T](extent(rows, n, lds), n%16).random(r)
+			dst := newGuarded[T](n*ldd, rows)
+			transpose(dst.s, ldd, src.s, lds, rows, n)
+			dst.check(t, fmt.Sprintf("%d rows of %d", rows, n))
+			for i := range rows {
+				for p := range n {
+					if dst.s[p*ldd+i] != src.s[i*lds+p] {
+						t.Fatalf("%d rows of %d: row %d, column %d is wrong", rows, n, i, p)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestTranspose(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		testTranspose(t, set32[level].transpose)
+		testTranspose(t, set64[level].transpose)
+	})
 }

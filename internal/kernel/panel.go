@@ -35,9 +35,12 @@ func (p *Panel64) Mul(c []float64, ldc int, a []float64, lda int, m int) {
 	p.mul(c, ldc, a, lda, m)
 }
 
-// stripBytes is half of a second-level cache: one goroutine has all the rows, so that a block beyond that cache is best read for as many as
-// stay in it.
-const stripBytes = 512 << 10
+// One goroutine has all the rows that a panel is used for: a block beyond the second-level cache is read once for as many of
+// them as fill half of that cache.
+const (
+	largeBlock = 768 << 10 // what the cache can hold beside the rest
+	stripBytes = 512 << 10
+)
 
 type panel[T float] struct {
 	s      *set[T]
@@ -55,12 +58,12 @@ func newPanel[T float](s *set[T], n, k int, b []T, ldb int) panel[T] {
 	if n == 0 || k == 0 {
 		return p
 	}
-	p.blocks, p.kc = s.blocks(k)
+	p.blocks, p.kc = blocks(k, s.block(n, k))
 	p.size = s.packedSize(n, p.kc)
 	p.strip = strip
-	if s.large(n, p.kc) {
-		var zero T
-		p.strip = max(strip, stripBytes/(p.kc*sizeOf(zero)))
+	var zero T
+	if row := p.kc * sizeOf(zero); n*row > largeBlock {
+		p.strip = max(strip, stripBytes/row/s.mr*s.mr)
 	}
 	p.packed = make([]T, p.blocks*p.size)
 	np, _ := s.panels(n)
@@ -83,11 +86,11 @@ func (p *panel[T]) mul(c []T, ldc int, a []T, lda, m int) {
 		scaleRows(m, p.n, 0, c, ldc)
 		return
 	}
-	buffer := take[T](p.s.leftSize(p.strip, p.kc))
+	buffer := take[T](leftSize(p.strip, p.kc))
 	for i := range p.blocks {
 		pc := i * p.kc
 		r := right[T]{b: p.packed[i*p.size : (i+1)*p.size], packed: true, stream: p.s.streamed(false, m, p.n, p.k)}
-		p.s.rows(p.strip, false, 0, m, p.n, pc, min(p.kc, p.k-pc), 1, a, lda, r, 1, i > 0, c, ldc, buffer.s)
+		p.s.rows(p.strip, false, m, p.n, pc, min(p.kc, p.k-pc), 1, a, lda, r, 1, i > 0, c, ldc, buffer.s)
 	}
 	give(buffer)
 }

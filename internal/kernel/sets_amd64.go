@@ -12,7 +12,7 @@ var (
 	}
 	set64 = [3]*set[float64]{
 		levelGo:     goSet[float64](256),
-		levelAVX2:   {mr: 6, lanes: 4, widest: 2, kc: 512, tile: tile64AVX2, packRows: packRows64[float64], transpose: transpose64},
+		levelAVX2:   {mr: 6, lanes: 4, widest: 2, kc: 256, tile: tile64AVX2, packRows: packRows64[float64], transpose: transpose64},
 		levelAVX512: {mr: 8, lanes: 8, widest: 3, kc: 384, masks: true, tile: tile64AVX512, packRows: packRows128[float64], transpose: transpose64},
 	}
 )
@@ -116,6 +116,10 @@ func transpose32(dst []float32, ldd int, src []float32, lds, rows, n int) {
 	whole := n &^ 7
 	i := 0
 	if whole > 0 {
+		if rows == 6 && ldd == 6 {
+			interleave32AVX2(&dst[0], &src[0], lds, whole)
+			i = 6
+		}
 		for ; i+8 <= rows; i += 8 {
 			transpose32AVX2(&dst[i], ldd, &src[i*lds], lds, whole)
 		}
@@ -127,6 +131,10 @@ func transpose64(dst []float64, ldd int, src []float64, lds, rows, n int) {
 	whole := n &^ 3
 	i := 0
 	if whole > 0 {
+		if rows == 6 && ldd == 6 {
+			interleave64AVX2(&dst[0], &src[0], lds, whole)
+			i = 6
+		}
 		for ; i+4 <= rows; i += 4 {
 			transpose64AVX2(&dst[i], ldd, &src[i*lds], lds, whole)
 		}

@@ -24,6 +24,8 @@ func gemm(g *generator) {
 	g.packRows(128)
 	g.transpose32()
 	g.transpose64()
+	g.interleave(false)
+	g.interleave(true)
 }
 
 var (
@@ -428,6 +430,81 @@ func (g *generator) transpose64() {
 	g.ADDQ(operand.Imm(32), reg.RSI)
 	g.LEAQ(indexed(reg.RDI, reg.R8, 4, 0), reg.RDI)
 	g.SUBQ(operand.Imm(4), reg.RCX)
+	g.JNE(ref(loop))
+	g.VZEROUPPER()
+	g.RET()
+}
+
+// interleave makes the transposition of six rows: of four in quadruples, of two in pairs.
+func (g *generator) interleave(double bool) {
+	typ, size, suffix := typeName(double)
+	lanes := 32 / size
+	name := fmt.Sprintf("interleave%sAVX2", suffix)
+	g.function(name, fmt.Sprintf("func(dst, src *%s, lds, n int)", typ),
+		fmt.Sprintf("%s writes dst[p*6+i] = src[i*lds+p] for i < 6 and p < n, n a positive multiple of %d.", name, lanes))
+	g.Load(g.Param("dst"), reg.RDI)
+	g.Load(g.Param("src"), reg.RSI)
+	g.Load(g.Param("lds"), reg.R9)
+	g.Load(g.Param("n"), reg.RCX)
+	g.SHLQ(operand.Imm(uint64(1+size/4)), reg.R9)
+	g.LEAQ(indexed(reg.R9, reg.R9, 2, 0), reg.R11)
+	g.LEAQ(indexed(reg.RSI, reg.R9, 4, 0), reg.RBX)
+	rows := fourRows(reg.RSI, reg.R9, reg.R11)
+	loop := g.label("loop")
+	g.Label(loop)
+	move, low, high := g.VMOVUPS, g.VUNPCKLPS, g.VUNPCKHPS
+	if double {
+		move, low, high = g.VMOVUPD, g.VUNPCKLPD, g.VUNPCKHPD
+	}
+	for i := range 4 {
+		move(rows[i], ymm[i])
+	}
+	move(at(reg.RBX, 0), ymm[4])
+	move(indexed(reg.RBX, reg.R9, 1, 0), ymm[5])
+	for i := range 3 {
+		low(ymm[2*i+1], ymm[2*i], ymm[6+2*i])
+		high(ymm[2*i+1], ymm[2*i], ymm[7+2*i])
+	}
+	column := func(p int) int { return p * 6 * size }
+	if double {
+		for i := range 2 {
+			g.VPERM2F128(operand.Imm(0x20), ymm[8+i], ymm[6+i], ymm[i])
+			g.VPERM2F128(operand.Imm(0x31), ymm[8+i], ymm[6+i], ymm[2+i])
+		}
+		for p := range 4 {
+			g.VMOVUPD(ymm[p], at(reg.RDI, column(p)))
+			if p < 2 {
+				g.VMOVUPD(ymm[10+p].AsX(), at(reg.RDI, column(p)+32))
+			} else {
+				g.VEXTRACTF128(operand.Imm(1), ymm[10+p-2], at(reg.RDI, column(p)+32))
+			}
+		}
+	} else {
+		for i := range 2 {
+			g.VSHUFPS(operand.Imm(0x44), ymm[8+i], ymm[6+i], ymm[2*i])
+			g.VSHUFPS(operand.Imm(0xee), ymm[8+i], ymm[6+i], ymm[2*i+1])
+		}
+		g.VEXTRACTF128(operand.Imm(1), ymm[10], reg.X12)
+		g.VEXTRACTF128(operand.Imm(1), ymm[11], reg.X13)
+		pairs := []reg.VecPhysical{reg.X10, reg.X11, reg.X12, reg.X13}
+		for p := range 8 {
+			if p < 4 {
+				g.VMOVUPS(ymm[p].AsX(), at(reg.RDI, column(p)))
+			} else {
+				g.VEXTRACTF128(operand.Imm(1), ymm[p-4], at(reg.RDI, column(p)))
+			}
+			pair := pairs[p/4*2+p/2%2]
+			if p%2 == 0 {
+				g.VMOVLPS(pair, at(reg.RDI, column(p)+16))
+			} else {
+				g.VMOVHPS(pair, at(reg.RDI, column(p)+16))
+			}
+		}
+	}
+	g.ADDQ(operand.Imm(32), reg.RSI)
+	g.ADDQ(operand.Imm(32), reg.RBX)
+	g.ADDQ(operand.I32(column(lanes)), reg.RDI)
+	g.SUBQ(operand.Imm(uint64(lanes)), reg.RCX)
 	g.JNE(ref(loop))
 	g.VZEROUPPER()
 	g.RET()
