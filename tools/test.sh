@@ -28,7 +28,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # The packages whose results depend on how the kernels are built and chosen.
 numeric=(./internal/kernel ./internal/linalg ./moments ./geometry ./collapse ./nn)
 # The packages that start goroutines, or are called by several.
-concurrent=(./internal/parallel ./internal/progress ./internal/array ./moments ./collapse ./features ./features/npz ./ufm ./decode ./dataset ./nn ./train)
+concurrent=(./internal/parallel ./internal/progress ./internal/array ./moments ./geometry ./collapse ./features ./features/npz ./ufm ./decode ./dataset ./nn ./train)
 
 step "formatting"
 unformatted=$(git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 gofmt -l)
