@@ -4,7 +4,7 @@
 #   examples/multilabel/run.sh IMAGES TABLES [OUT]
 #
 # IMAGES is the folder of the image data sets and TABLES that of yeast, scene and emotions (docs/datasets.md says what belongs there); OUT,
-# runs/multilabel by default, gets the run folders. Runs that are there are not made again. All take about fifteen minutes of processor time.
+# runs/multilabel by default, gets the run folders. Runs that are there are not made again. All take about half an hour of processor time.
 set -euo pipefail
 if [ $# -lt 2 ]; then
 	echo "usage: $0 IMAGES TABLES [OUT]" >&2
@@ -34,14 +34,17 @@ done
 
 echo
 echo 'A fixed simplex in as many dimensions as there are tags, against a trained classifier'
-run head-linear pairs.yaml "$images" --epochs 120 --seeds 0..2
-run head-simplex pairs.yaml "$images" --epochs 120 --seeds 0..2 --head simplex --feature-dim 10
-run head-simplex-long pairs.yaml "$images" --epochs 120 --seeds 0..2 --head simplex --feature-dim 10 --head-scale 1.26 # length of the rows that the theory has for a trained head
+fixed=(--epochs 120 --seeds 0..5 --head simplex --feature-dim 10)
+run head-linear pairs.yaml "$images" --epochs 120 --seeds 0..5
+run head-simplex pairs.yaml "$images" "${fixed[@]}"
+run head-simplex-long pairs.yaml "$images" "${fixed[@]}" --head-scale 1.26 # as long as the rows of a trained head end in theory
+run head-simplex-short pairs.yaml "$images" "${fixed[@]}" --head-scale 0.58 --feature-decay 4.24e-3 # as they begin; 4.24e-3 = 2e-2 (0.58/1.26)^2
 echo '| head | parameters | ml_nc1 | ml_tagwise_angle_ratio_m2 | ml_scale_m2 | exact match | F1 by row | F1 | told the number of tags | exact match, difference |'
 echo '|---|---|---|---|---|---|---|---|---|---|'
 go run ./tools/runtable -difference onn_euclid/exact_match \
 	-columns parameters,ml_nc1,ml_tagwise_angle_ratio_m2,ml_scale_m2,onn_euclid/exact_match,onn_euclid/f1_sample,onn_euclid/f1_micro,top_m_oracle/exact_match \
-	"trained, 32 features=$out/head-linear" "simplex of unit rows, 10 features=$out/head-simplex" "simplex of rows of 1.26, 10 features=$out/head-simplex-long"
+	"trained, 32 features=$out/head-linear" "simplex of unit rows, 10 features=$out/head-simplex" "simplex of rows of 1.26, 10 features=$out/head-simplex-long" \
+	"simplex of rows of 0.58, 10 features, decay 4.24e-3=$out/head-simplex-short"
 
 echo
 echo 'Tables: losses and rules, against one-vs-rest logistic regression'

@@ -211,8 +211,9 @@ func accuracy(e *train.Evaluation, classes string) (float64, error) {
 func moments(values []float64) (mean, deviation float64) {
 	n := float64(len(values))
 	for _, v := range values {
-		mean += v / n
+		mean += v
 	}
+	mean /= n // once: numbers that are all alike have that very mean
 	for _, v := range values {
 		deviation += (v - mean) * (v - mean)
 	}
