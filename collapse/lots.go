@@ -252,9 +252,7 @@ func (w *draw) curvature(l *layout, f fourth) (curve, pull estimate) {
 	for i := 0; i < m; i = w.end[i] {
 		blocks = append(blocks, i)
 	}
-	const some = 32 // columns
-	parallel.For((k+some-1)/some, func(_, part int) {
-		from, to := some*part, min(k, some*(part+1))
+	parallel.Ranges(k, 32, func(from, to int) { // of columns
 		for i, c := range w.class {
 			weight := 1 / w.of(i)
 			for j, t := range w.toward[i*k+from : i*k+to] {

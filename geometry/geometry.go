@@ -136,9 +136,8 @@ func (v *Vectors) Cosine(i, j int) float64 { return v.Cosines()[i*v.K+j] }
 
 // byRows calls f for k rows, several at a time.
 func byRows(k int, f func(i int)) {
-	const some = 32
-	parallel.For((k+some-1)/some, func(_, part int) {
-		for i := some * part; i < min(k, some*(part+1)); i++ {
+	parallel.Ranges(k, 32, func(from, to int) {
+		for i := from; i < to; i++ {
 			f(i)
 		}
 	})

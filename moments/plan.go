@@ -152,6 +152,9 @@ type bench[T real] struct {
 	levels      *levelBench[T]
 }
 
+// someRows of a table are filled by one goroutine at a time.
+const someRows = 32
+
 func newBench[T real](p *Plan) *bench[T] {
 	s := p.Summary
 	k, d := len(s.Classes), s.Dim
@@ -191,7 +194,7 @@ func newBench[T real](p *Plan) *bench[T] {
 	}
 
 	b.rank = make([]T, (k+1)*k) // the last base is the centre itself
-	byRows(k+1, func(from, to int) {
+	parallel.Ranges(k+1, someRows, func(from, to int) {
 		row := make([]float64, k)
 		for i := from; i < to; i++ {
 			for j := range row {
@@ -210,7 +213,7 @@ func newBench[T real](p *Plan) *bench[T] {
 	if p.Weights != nil {
 		w, kw := p.Weights, b.kw
 		b.cosines, b.logits = make([]T, (k+1)*kw), make([]T, (k+1)*kw)
-		byRows(k+1, func(from, to int) {
+		parallel.Ranges(k+1, someRows, func(from, to int) {
 			at := make([]float64, (to-from)*kw)
 			for j := range kw {
 				for i := from; i < min(to, k); i++ {
@@ -240,12 +243,6 @@ func newBench[T real](p *Plan) *bench[T] {
 		b.inverse = convert[T](inverse)
 	}
 	return b
-}
-
-// byRows calls f for ranges of k rows, several at a time.
-func byRows(k int, f func(from, to int)) {
-	const some = 32
-	parallel.For((k+some-1)/some, func(_, part int) { f(some*part, min(k, some*(part+1))) })
 }
 
 // base is what is subtracted from a row of class c, beside the pivot.

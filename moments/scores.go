@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"github.com/collapsar/collapsar/internal/parallel"
 )
 
 // Levels asks the second pass for what the levels of collapse and their standard errors are made of: of every row, linear and
@@ -101,7 +103,7 @@ func newLevelBench[T real](p *Plan) *levelBench[T] {
 	}
 	k := len(l.Used)
 	b := &levelBench[T]{Levels: l, inverse: make([]T, k*k), shape: make([]T, k*k), keep: l.bars(p.Summary)}
-	byRows(k, func(from, to int) {
+	parallel.Ranges(k, someRows, func(from, to int) {
 		inverse, shape := make([]float64, k), make([]float64, k)
 		for c := from; c < to; c++ {
 			l.Factors(c, inverse, shape)

@@ -35,6 +35,11 @@ func Workers() int { return runtime.GOMAXPROCS(0) }
 // items are started and the panic is raised again in the caller with the same value.
 func For(n int, body func(worker, i int)) { Each(Workers(), n, body) }
 
+// Ranges is For over ranges [from, to) of at most size of the n items, where one alone is too little work to hand out.
+func Ranges(n, size int, body func(from, to int)) {
+	For((n+size-1)/size, func(_, i int) { body(i*size, min(n, (i+1)*size)) })
+}
+
 // Each is For on at most the given number of goroutines; 1 runs the plain loop on the caller.
 func Each(workers, n int, body func(worker, i int)) {
 	if w := Workers(); workers > w {

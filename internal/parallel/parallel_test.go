@@ -194,3 +194,25 @@ func BenchmarkFor(b *testing.B) {
 		For(2, func(_, _ int) {})
 	}
 }
+
+// Ranges cover every item once, none is longer than asked.
+func TestRanges(t *testing.T) {
+	for n := range 20 {
+		for size := 1; size < 8; size++ {
+			var seen [20]atomic.Int32
+			Ranges(n, size, func(from, to int) {
+				if from >= to || to-from > size || to > n {
+					t.Errorf("%d by %d: range [%d, %d)", n, size, from, to)
+				}
+				for i := from; i < min(to, n); i++ {
+					seen[i].Add(1)
+				}
+			})
+			for i := range n {
+				if seen[i].Load() != 1 {
+					t.Errorf("%d by %d: item %d came %d times", n, size, i, seen[i].Load())
+				}
+			}
+		}
+	}
+}
