@@ -351,10 +351,19 @@ func (b *block) reserve(classes int) {
 	if classes > 64 {
 		classes = (classes + classes/32 + 63) / 64 * 64
 	}
-	b.mean, b.unit = slices.Grow(b.mean, classes*b.dim), slices.Grow(b.unit, classes*b.dim)
+	b.mean, b.unit = room(b.mean, classes*b.dim), room(b.unit, classes*b.dim)
 	if b.wide == nil {
-		b.narrow = slices.Grow(b.narrow, classes*b.dim)
+		b.narrow = room(b.narrow, classes*b.dim)
 	}
+}
+
+// room is an empty slice for n numbers, v where they fit. What is new is not touched: slices.Grow would clear it in one stretch, for
+// which a garbage collection waits.
+func room[T any](v []T, n int) []T {
+	if cap(v) < n {
+		return make([]T, 0, n)
+	}
+	return v[:0]
 }
 
 // add takes rows and returns the ones it left out. first is the index of the first row. Rows without labels are one class.
