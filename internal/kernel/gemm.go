@@ -49,6 +49,13 @@ type set[T float] struct {
 	packRows func(dst []T, distance int, src []T, lds, rows, panels int)
 	// transpose writes dst[p*ldd+i] = src[i*lds+p] for i < rows, p < n.
 	transpose func(dst []T, ldd int, src []T, lds, rows, n int)
+	// dots, where it is there, does without tiles what they do badly, n columns from dotsFrom to dotsTo: it forms
+	//
+	//	c[r*ldc+j] = alpha*s, or alpha*s + beta*c[r*ldc+j] if load, s = sum over p < k of a[r*lda+p] * b[j, p]
+	//
+	// for r < rows and j < n, with one chain of sums per lane. b is packed: see packDots.
+	dots             func(n, rows, k int, a []T, lda int, b, c []T, ldc int, alpha, beta T, load bool)
+	dotsFrom, dotsTo int
 }
 
 // stream marks the v of a tile whose left operand comes from memory and is followed there by the rows
@@ -83,6 +90,10 @@ func blocks(k, limit int) (count, size int) {
 // block is the largest contraction block of a product of n columns. Few columns, packed, are small enough for
 // a long one, which passes over the left operand and the result but once.
 func (s *set[T]) block(n, k int) int {
+	if s.dotted(n) { // all columns are read for every row: they are to stay in the first-level cache
+		var zero T
+		return min(k, 24<<10/(n*sizeOf(zero)))
+	}
 	if k <= s.whole || n <= 4*s.width() && k <= 1024 {
 		return k
 	}
@@ -165,6 +176,32 @@ func (s *set[T]) unpacked(b []T, ldb, pc, kc, n int, edge []T) right[T] {
 	return r
 }
 
+// dotted tells whether products of n columns with rows as they lie are formed by dots.
+func (s *set[T]) dotted(n int) bool { return s.dots != nil && s.dotsFrom <= n && n <= s.dotsTo }
+
+// packDots packs n columns of op(B), kc rows beginning at row pc, for dots: a vector of lanes rows of each column, then the next
+// vectors, zeros making up for the last of them, an even number.
+func (s *set[T]) packDots(dst []T, trans bool, b []T, ldb, pc, kc, n int) {
+	lanes := s.lanes
+	whole := kc / lanes
+	clear(dst[whole*lanes*n : dotsSize(s.lanes, n, kc)])
+	if !trans {
+		for q := 0; q < kc; q += lanes {
+			s.transpose(dst[q*n:], lanes, b[(pc+q)*ldb:], ldb, min(lanes, kc-q), n)
+		}
+		return
+	}
+	for j := range n {
+		row := b[j*ldb+pc : j*ldb+pc+kc]
+		for q := 0; q < kc; q += lanes {
+			copy(dst[q*n+j*lanes:], row[q:min(kc, q+lanes)])
+		}
+	}
+}
+
+// dotsSize is the space of columns that are packed for dots.
+func dotsSize(lanes, n, kc int) int { return (kc + 2*lanes - 1) / (2 * lanes) * 2 * lanes * n }
+
 // edgeSize is the space of such an edge.
 func (s *set[T]) edgeSize(kc int) int { return s.widest*s.lanes*kc + slack }
 
@@ -200,6 +237,13 @@ func (s *set[T]) rows(strip int, transA bool, m, n, pc, kc int, alpha T, a []T, 
 			left, step, ars, acs = a[i*lda+pc:], mr*lda, lda, 1
 		}
 		s.row(left, step, ars, acs, count, n, kc, alpha, r, beta, load, c[i*ldc:], ldc)
+	}
+}
+
+// dotRows multiplies m rows as they lie by columns packed for dots, a strip at a time: a call into assembly is to be short.
+func (s *set[T]) dotRows(m, n, kc int, alpha T, a []T, lda int, b []T, beta T, load bool, c []T, ldc int) {
+	for i := 0; i < m; i += strip {
+		s.dots(n, min(strip, m-i), kc, a[i*lda:], lda, b, c[i*ldc:], ldc, alpha, beta, load)
 	}
 }
 
@@ -267,10 +311,43 @@ func (s *set[T]) direct(transB bool, m, kc, ldb int) bool {
 	return !transB && (m <= 4*s.mr || s.masks && m <= 256 && kc*ldb*sizeOf(zero) <= 1<<20)
 }
 
-// serial is a whole product on one goroutine, in contraction blocks of at most limit. stream tells
-// that A comes from memory.
-func (s *set[T]) serial(transA, transB bool, m, n, k, limit int, stream bool, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
+// A way is how the rows of A are read.
+type way int
+
+const (
+	asLies   way = iota // by tiles
+	asStream            // by tiles, from memory
+	byDots
+)
+
+// way decides how a product of m rows goes.
+func (s *set[T]) way(transA bool, m, n, k int) way {
+	switch {
+	case !transA && s.dotted(n) && m >= 24 && k >= 32:
+		return byDots
+	case s.streamed(transA, m, n, k):
+		return asStream
+	}
+	return asLies
+}
+
+// serial is a whole product on one goroutine, in contraction blocks of at most limit.
+func (s *set[T]) serial(transA, transB bool, m, n, k, limit int, how way, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
 	nb, kc := blocks(k, limit)
+	if how == byDots {
+		buffer := take[T](dotsSize(s.lanes, n, kc))
+		defer give(buffer)
+		for pc := 0; pc < k; pc += kc {
+			length := min(kc, k-pc)
+			s.packDots(buffer.s, transB, b, ldb, pc, length, n)
+			scale := beta
+			if pc > 0 {
+				scale = 1
+			}
+			s.dotRows(m, n, length, alpha, a[pc:], lda, buffer.s, scale, scale != 0, c, ldc)
+		}
+		return
+	}
 	direct := s.direct(transB, m, kc, ldb)
 	size := s.edgeSize(kc)
 	if !direct {
@@ -296,7 +373,7 @@ func (s *set[T]) serial(transA, transB bool, m, n, k, limit int, stream bool, al
 				s.packRight(packed, 0, np, transB, b[at:], ldb, pc, length, cols)
 				r = right[T]{b: packed, packed: true}
 			}
-			r.stream = stream
+			r.stream = how == asStream
 			scale := beta
 			if block > 0 {
 				scale = 1
@@ -320,7 +397,7 @@ func (s *set[T]) gemm(transA, transB bool, m, n, k int, alpha T, a []T, lda int,
 		scaleRows(m, n, beta, c, ldc)
 		return
 	case m*n*k < 1<<16:
-		s.serial(transA, transB, m, n, k, s.block(n, k), false, alpha, a, lda, b, ldb, beta, c, ldc)
+		s.serial(transA, transB, m, n, k, s.block(n, k), s.way(transA, m, n, k), alpha, a, lda, b, ldb, beta, c, ldc)
 		return
 	}
 	p := takeProduct[T]()
@@ -432,7 +509,7 @@ func (p *product[T]) blockItem(_, item int) {
 	if p.transB {
 		y = j * p.ldb
 	}
-	p.s.serial(p.transA, p.transB, min(p.height, p.m-i), min(p.width, p.n-j), p.k, p.s.block(p.n, p.k), p.s.streamed(p.transA, p.m, p.n, p.k),
+	p.s.serial(p.transA, p.transB, min(p.height, p.m-i), min(p.width, p.n-j), p.k, p.s.block(p.n, p.k), p.s.way(p.transA, p.m, p.n, p.k),
 		p.alpha, p.a[x:], p.lda, p.b[y:], p.ldb, p.beta, p.c[i*p.ldc+j:], p.ldc)
 }
 
@@ -488,7 +565,7 @@ func (p *product[T]) rangeItem(_, i int) {
 	if !p.transA && p.transB { // both are read along their rows anyway
 		limit = p.s.kc
 	}
-	p.s.serial(p.transA, p.transB, m, n, length, limit, false, 1, p.a[x:], p.lda, p.b[y:], p.ldb, 0, part, n)
+	p.s.serial(p.transA, p.transB, m, n, length, limit, asLies, 1, p.a[x:], p.lda, p.b[y:], p.ldb, 0, part, n)
 }
 
 // scaleRows is the product with an empty contraction.

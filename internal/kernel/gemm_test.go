@@ -154,6 +154,7 @@ var largerShapes = []struct {
 	{"long, few columns", 130, 10, 4200},
 	{"long, tiny", 3, 2, 5000},
 	{"logits", 2000, 10, 128},
+	{"logits in several blocks", 90, 10, 1300},
 	{"logits from memory", 4200, 20, 130},
 	{"columns in several packings", 33, 4200, 20},
 	{"blocks both ways", 1100, 600, 20},
@@ -168,6 +169,17 @@ func TestGemmLarger(t *testing.T) {
 					newProblem[float64](trans&1 != 0, trans&2 != 0, s.m, s.n, s.k, trans, 0, -1, 0.5).check(t, Gemm64)
 				}
 			})
+		}
+	})
+}
+
+// Few columns and many rows, at every length of the last vectors of a row.
+func TestGemmFewColumns(t *testing.T) {
+	atEveryLevel(t, func(t *testing.T) {
+		for n := 8; n <= 13; n++ {
+			for k := range 70 {
+				newProblem[float32](false, k&1 != 0, 24+k%5, n, k, k%3, k%16, 1, []float32{0, 1, -0.5}[k%3]).check(t, Gemm32)
+			}
 		}
 	})
 }

@@ -59,6 +59,14 @@ func newPanel[T float](s *set[T], n, k int, b []T, ldb int) panel[T] {
 		return p
 	}
 	p.blocks, p.kc = blocks(k, s.block(n, k))
+	if s.dotted(n) {
+		p.size = dotsSize(s.lanes, n, p.kc)
+		p.packed = make([]T, p.blocks*p.size)
+		for i := range p.blocks {
+			s.packDots(p.packed[i*p.size:], true, b, ldb, i*p.kc, min(p.kc, k-i*p.kc), n)
+		}
+		return p
+	}
 	p.size = s.packedSize(n, p.kc)
 	p.strip = strip
 	var zero T
@@ -84,6 +92,13 @@ func (p *panel[T]) mul(c []T, ldc int, a []T, lda, m int) {
 	}
 	if p.k == 0 {
 		scaleRows(m, p.n, 0, c, ldc)
+		return
+	}
+	if p.s.dotted(p.n) {
+		for i := range p.blocks {
+			pc := i * p.kc
+			p.s.dotRows(m, p.n, min(p.kc, p.k-pc), 1, a[pc:], lda, p.packed[i*p.size:], 1, i > 0, c, ldc)
+		}
 		return
 	}
 	buffer := take[T](leftSize(p.strip, p.kc))

@@ -6,8 +6,9 @@ import "unsafe"
 
 var (
 	set32 = [3]*set[float32]{
-		levelGo:     goSet[float32](512),
-		levelAVX2:   {mr: 6, lanes: 8, widest: 2, kc: 512, whole: 1024, tile: tile32AVX2, packRows: packRows64[float32], transpose: transpose32},
+		levelGo: goSet[float32](512),
+		levelAVX2: {mr: 6, lanes: 8, widest: 2, kc: 512, whole: 1024, tile: tile32AVX2, packRows: packRows64[float32], transpose: transpose32,
+			dots: dots32AVX2, dotsFrom: 9, dotsTo: 12},
 		levelAVX512: {mr: 8, lanes: 16, widest: 3, kc: 512, whole: 1024, masks: true, tile: tile32AVX512, packRows: packRows128[float32], transpose: transpose32},
 	}
 	set64 = [3]*set[float64]{
@@ -101,6 +102,19 @@ func edge64AVX2(v, k int, a []float64, ars, acs int, b []float64, brs int, c []f
 	copyRows(edge[:], width, c, crs, rows, cols, load)
 	tile64AVX2(v, k, a, ars, acs, b, brs, edge[:], width, rows, width, alpha, beta, load)
 	copyRows(c, crs, edge[:], width, rows, cols, true)
+}
+
+func dots32AVX2(n, rows, k int, a []float32, lda int, b, c []float32, ldc int, alpha, beta float32, load bool) {
+	switch n {
+	case 9:
+		dots32x9AVX2(rows, k, &a[0], lda, &b[0], &c[0], ldc, alpha, beta, load)
+	case 10:
+		dots32x10AVX2(rows, k, &a[0], lda, &b[0], &c[0], ldc, alpha, beta, load)
+	case 11:
+		dots32x11AVX2(rows, k, &a[0], lda, &b[0], &c[0], ldc, alpha, beta, load)
+	case 12:
+		dots32x12AVX2(rows, k, &a[0], lda, &b[0], &c[0], ldc, alpha, beta, load)
+	}
 }
 
 // copyRows copies rows of cols elements, if wanted.

@@ -37,6 +37,7 @@ func main() {
 		fill func(*generator)
 	}{
 		{"gemm", gemm},
+		{"dots", dots},
 		{"rows", rows},
 		{"train", train},
 		{"conv", conv},
