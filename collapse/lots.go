@@ -83,17 +83,17 @@ func (s *sample) draw(l *layout) *draw {
 // times are the products of the lots with vectors, m x K, over a reach.
 func (w *draw) times(v *geometry.Vectors) (products []float32, reach float64) {
 	products, reach = make([]float32, w.m*v.K), v.Frobenius()
-	if reach == 0 {
-		return products, 0
-	}
 	vectors := narrowed(v.K, v.D, reach, v.Row)
 	kernel.Gemm32(false, true, w.m, v.K, v.D, 1, w.rows, v.D, vectors, v.D, 0, products, v.K)
 	return products, reach
 }
 
-// narrowed are k vectors over a reach.
+// narrowed are k vectors over a reach, or zeros over none.
 func narrowed(k, d int, reach float64, row func(i int) []float64) []float32 {
 	out := make([]float32, k*d)
+	if reach == 0 {
+		return out
+	}
 	parallel.For(k, func(_, i int) {
 		to := out[i*d : (i+1)*d]
 		for j, v := range row(i) {

@@ -112,10 +112,7 @@ func (s *tagSample) classes(lots *tagLots, classes []int, labels []int64, dual b
 	l := x.layout()
 	x.pass = &moments.Sums{Rows: sum.Rows, Levels: make([]moments.LevelSums, x.k)}
 	l.drawn = make([]float64, x.k)
-	means := make([]float32, x.k*s.d) // of length about 1
-	for i, v := range x.means.Data {
-		means[i] = float32(v / max(l.reach, math.SmallestNonzeroFloat64))
-	}
+	means := narrowed(x.k, s.d, l.reach, x.means.Row)
 	var weights []float64
 	if x.class != nil {
 		weights = slices.Clone(x.class.present.Data)

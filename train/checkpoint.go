@@ -109,7 +109,7 @@ func (r *run[T]) resume() error {
 		return err
 	}
 	if err := r.readState(data); err != nil {
-		return inFile(path, err)
+		return array.About(err, path)
 	}
 	r.saved, r.folder.savedStep = time.Now(), r.at.Step
 	return r.folder.cut(&r.at)

@@ -1,8 +1,6 @@
 package train
 
 import (
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -66,18 +64,9 @@ func loadWeights[T nn.Float](net *nn.Network[T], path string) error {
 		return err
 	}
 	if err := readWeights(net, f, stat.Size()); err != nil {
-		return inFile(path, err)
+		return array.About(err, path)
 	}
 	return nil
-}
-
-// inFile names the file in an error about its content.
-func inFile(path string, err error) error {
-	var e *array.Error
-	if errors.As(err, &e) {
-		return array.Locate(err, path, "")
-	}
-	return fmt.Errorf("%s: %w", path, err)
 }
 
 func readWeights[T nn.Float](net *nn.Network[T], r io.ReaderAt, size int64) error {

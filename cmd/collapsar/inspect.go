@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/collapsar/collapsar/features"
+	"github.com/collapsar/collapsar/internal/array"
 	"github.com/spf13/cobra"
 )
 
@@ -34,7 +35,7 @@ that each would play in a measurement. It reads headers only.`,
 				}
 				l, err := features.Inspect(step.Path, o)
 				if err != nil {
-					u.errorLine(inFile(err, step.Path))
+					u.errorLine(array.About(err, step.Path))
 					if failed = errPartial; failFast {
 						return errReported
 					}

@@ -19,8 +19,6 @@ import (
 	"runtime/debug"
 	"syscall"
 	"time"
-
-	"github.com/collapsar/collapsar/internal/array"
 )
 
 // The exit statuses.
@@ -100,12 +98,3 @@ type usageError struct{ message string }
 func (e usageError) Error() string { return e.message }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
-
-// inFile gives an error the name of the file that it is about, if it has none.
-func inFile(err error, path string) error {
-	var e *array.Error
-	if errors.Is(err, context.Canceled) || errors.As(err, &e) {
-		return array.Locate(err, path, "")
-	}
-	return fmt.Errorf("%s: %w", path, err)
-}

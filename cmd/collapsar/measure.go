@@ -7,6 +7,7 @@ import (
 
 	"github.com/collapsar/collapsar/collapse"
 	"github.com/collapsar/collapsar/features"
+	"github.com/collapsar/collapsar/internal/array"
 	"github.com/spf13/cobra"
 )
 
@@ -176,7 +177,7 @@ func measureAll(ctx context.Context, u *ui, in input, o features.Options, m meas
 		case ctx.Err() != nil:
 			return nil, errInterrupted
 		case err != nil:
-			u.errorLine(inFile(err, step.Path))
+			u.errorLine(array.About(err, step.Path))
 			if failed = true; m.failFast {
 				return nil, errReported
 			}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/collapsar/collapsar/collapse"
+	"github.com/collapsar/collapsar/internal/array"
 	"github.com/collapsar/collapsar/ufm"
 	"github.com/spf13/cobra"
 )
@@ -87,7 +88,7 @@ func (m *modelFlags) predict(ctx context.Context, u *ui, reports []*collapse.Rep
 				u.warn("%s: no prediction: %v", report.Source, err)
 				continue
 			case err != nil:
-				return inFile(err, report.Source)
+				return array.About(err, report.Source)
 			}
 			out.ClosedForm = optimum.ClosedForm
 			if optimum.Certificate != nil {

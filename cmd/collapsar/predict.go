@@ -13,6 +13,7 @@ import (
 	"github.com/collapsar/collapsar/collapse"
 	"github.com/collapsar/collapsar/decode"
 	"github.com/collapsar/collapsar/features"
+	"github.com/collapsar/collapsar/internal/array"
 	"github.com/collapsar/collapsar/internal/atomicfile"
 	"github.com/collapsar/collapsar/internal/kernel"
 	"github.com/collapsar/collapsar/internal/suggest"
@@ -99,7 +100,7 @@ func (p *predictFlags) run(ctx context.Context, u *ui, path string, o features.O
 	}
 	model, err := p.model(ctx, set, layer, o)
 	if err != nil {
-		return inFile(err, path)
+		return array.About(err, path)
 	}
 	if err := model.Check(rule); err != nil {
 		var can []string
@@ -133,7 +134,7 @@ func (p *predictFlags) run(ctx context.Context, u *ui, path string, o features.O
 	}
 	out.begin(set, layer, split, rule)
 	if err := p.decode(ctx, model, split, rule, out.add); err != nil {
-		return inFile(err, path)
+		return array.About(err, path)
 	}
 	return out.end()
 }

@@ -8,6 +8,7 @@ package array
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -214,4 +215,14 @@ func InFile(err error, file, name string) error {
 		message = path.Err.Error()
 	}
 	return &Error{File: file, Array: name, Kind: Unreadable, Message: message, Err: err}
+}
+
+// About says which file any error is about: an Error that names none is located, what is cancelled stays as it is, and to
+// others the path is put in front.
+func About(err error, file string) error {
+	var e *Error
+	if errors.As(err, &e) || errors.Is(err, context.Canceled) {
+		return Locate(err, file, "")
+	}
+	return fmt.Errorf("%s: %w", file, err)
 }
