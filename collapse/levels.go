@@ -253,8 +253,12 @@ func (s *sample) variabilityLevel(l *layout, w *draw, f fourth) (v Level) {
 		}
 		bessel, own := m/(m-1), n/(n-1) // of what varies between rows; of residuals about their own mean
 		q, u := p.Q/n, p.U/n
-		varQ := (p.QQ/n - q*q) * own * own * bessel
-		cov := (p.QU/n - q*u) * own * bessel
+		few := (n - 1) / (n - 2) // residuals add up to 0: their squares vary together, and less
+		varQ := (p.QQ/n - q*q) * own * own * bessel * few
+		cov := (p.QU/n - q*u) * own * bessel * few
+		if n == 2 { // both say the same: the most that they can vary by, in a single direction
+			varQ, cov = 16./3*q*q, 0
+		}
 		varU := (p.UU/n - u*u) * bessel
 		linear.add((varQ*n/m-8*square*cov+16*square*square*varU)/n, m-1)
 		alike += 16 * square * square * varU / n
@@ -275,7 +279,10 @@ func (s *sample) variabilityLevel(l *layout, w *draw, f fourth) (v Level) {
 	}
 	root := math.Sqrt(square)
 	half := z * se / square / 2
-	scarce := 1 + 2/l.harmonic() // variances of few squares against their mean are low by this, for normal noise
+	scarce := 1.0
+	if n := l.harmonic(); n > 2 {
+		scarce += 1 / n // variances of few squares against their mean are low by this, for normal noise
+	}
 	v.Value = finite(root * unroot(math.Sqrt(linear.sum*scarce)/float64(k)/square))
 	v.Low, v.High, v.SE = finite(root*math.Exp(-half)), finite(root*math.Exp(half)), finite(root*se/square/2)
 	v.approximate = max(share, less/raw) > 0.2

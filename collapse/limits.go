@@ -61,7 +61,7 @@ func (values Values) rate(id string, rows int64, z float64) {
 // limits gives limits to metrics of means and spreads.
 func (s *sample) limits(values Values, l *layout, w *draw, f fourth, v *Levels) {
 	share := v.Variability.NoiseShare
-	fits := w != nil && l.k() == s.k && share != nil && *share <= mostShare && v.Variability.Value != nil
+	fits := w != nil && l.k() == s.k && slices.Min(l.n) > 2 && share != nil && *share <= mostShare && v.Variability.Value != nil
 	if floor := v.Simplex.Floor; floor != nil && *floor > mostFloor {
 		fits = false
 	}
@@ -388,7 +388,7 @@ func (s *sample) spreads(values Values, l *layout, w *draw, f fourth, v float64)
 				x := of(j, c)
 				square += x * x / w.of(i)
 			}
-			sum.add(square/l.n[c], min(l.n[c]-1, max(w.of(i)-1, 1)))
+			sum.add(square/(l.n[c]-2), min(l.n[c]-1, max(w.of(i)-1, 1))) // n-2, for the squares of residuals vary together
 		}
 		z := sum.student(s.opts.Confidence, 0.5)
 		half := z*math.Sqrt(sum.sum)/value + more

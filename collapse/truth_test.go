@@ -388,6 +388,7 @@ func TestLevelsAgainstTruth(t *testing.T) {
 		{k: 10, d: 512, n: 20, v: 0.03, D: 0.2, tails: true},                        // few dimensions drawn, and
 		{k: 10, d: 64, n: 20, v: 0.1, D: 0.5, tails: true},                          // the same world
 		{k: 10, d: 64, n: 20, v: 0.1, D: 0.5}, {k: 5, d: 16, n: 5, v: 0.03, D: 0.2}, // with all of them
+		{k: 10, d: 16, n: 2, v: 0.01, D: 0.2}, {k: 10, d: 16, n: 3, v: 0.02, D: 0.2}, // residuals depend on each other
 	} {
 		c, err := w.repeat(times)
 		if err != nil {
@@ -510,9 +511,9 @@ var grid = func() (out []world) {
 func (w world) most() int {
 	switch {
 	case w.k >= 1000:
-		return 50
+		return 30
 	case w.k >= 300:
-		return 400
+		return 250
 	}
 	return math.MaxInt
 }
