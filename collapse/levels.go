@@ -341,7 +341,7 @@ func (s *sample) rounding() float64 {
 }
 
 // simplexLevel measures how far the Gram matrix of the means is from a simplex's.
-func (s *sample) simplexLevel(l *layout, f fourth) (v Level) {
+func (s *sample) simplexLevel(l *layout, w *draw, f fourth) (v Level) {
 	k := l.k()
 	v.Bound = finite(0)
 	if k == 2 {
@@ -363,6 +363,8 @@ func (s *sample) simplexLevel(l *layout, f fourth) (v Level) {
 	less, part := 1-1/ks, 1-1/(ks-1)
 	var error2 spread
 	var linear, quadratic, total, alongError2 float64
+	var ofOther, ofSame, drawn2 float64 // what noise owes to the two of fourth; the variance of what it owes to the rows
+	stray := w.stray(s, l)
 	for b := range k {
 		total += l.noise(b)
 	}
@@ -371,11 +373,17 @@ func (s *sample) simplexLevel(l *layout, f fourth) (v Level) {
 		bessel := n / (n - 1)
 		error2.add(p.PP/n*bessel/n, n-1)
 		own, others := l.noise(a)*l.tau[a]*f.same.value, (total-l.noise(a))*l.tau[a]*f.other.value
+		pairs := others / n * (1/(ks*ks) + less*less - 2/(ks*ks*(ks-1)))
+		square := 2 * f.trace(l, a, a) / (n * (n - 1)) * less * less * part
+		ofOther += pairs - 2/n*others*(less*less+(2*part-1)/(ks*ks))
+		ofSame += square - 2/n*own*2*less*less*part
+		sway := 2 / n * less * p.Square / n * bessel
+		drawn2 += sway * sway * stray / n
 		trace := p.Square/n*bessel - less*(own+others)          // tr M Sigma_c M'
 		along := p.OO/n*bessel - less*less*own - others/(ks*ks) // m_c' Sigma_c m_c
 		linear += 2 / n * (less*trace + (2*part-1)*along)
 		alongError2 += (4*along/n + less*less*2*f.trace(l, a, a)/(n*(n-1)) + 2*others/n/(ks*ks)) / (ks - 1)
-		quadratic += others/n*(1/(ks*ks)+less*less-2/(ks*ks*(ks-1))) + 2*f.trace(l, a, a)/(n*(n-1))*less*less*part
+		quadratic += pairs + square
 	}
 	along := l.trace / math.Sqrt(ks-1)
 	if !(along > 2*math.Sqrt(max(alongError2, 0))) {
@@ -394,7 +402,9 @@ func (s *sample) simplexLevel(l *layout, f fourth) (v Level) {
 	slope := math.Pow(min(cos, 1), 3) // of D^2 by |R|^2/a^2
 	z := error2.student(s.opts.Confidence, 1)
 	free := max(ks*(ks-1)/2-1, 1)
-	v.set(middle, z*math.Sqrt(4*error2.sum+2*noise*noise*slope*slope/free))
+	off, offSame := ofOther*f.other.relative(), ofSame*f.same.relative()
+	unsure := (off*off + offSame*offSame + drawn2) / (along * along * along * along)
+	v.set(middle, z*math.Sqrt(4*error2.sum+(2*noise*noise/free+unsure)*slope*slope))
 	if middle > 0 {
 		v.SE = finite(math.Sqrt(error2.sum / middle))
 	}

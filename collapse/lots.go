@@ -112,6 +112,36 @@ type estimate struct {
 	dev        float64 // standard deviation of what single lots say, relative to the size of their class
 }
 
+// relative is the standard error over the value.
+func (e estimate) relative() float64 {
+	if e.value == 0 {
+		return 0
+	}
+	return e.err / e.value
+}
+
+// stray is the variance of a row's sum of squared scores over its class's mean.
+func (w *draw) stray(s *sample, l *layout) float64 {
+	if w == nil {
+		return 0
+	}
+	sum := 0.0
+	for i, c := range w.class {
+		n := l.n[c]
+		expected := s.levelSums(l, c).Square / (n - 1)
+		if expected > 0 {
+			scores, total := w.scores[i*w.k:(i+1)*w.k], 0.0
+			for _, x := range scores {
+				total += float64(x)
+			}
+			square := kernel.SumSquares32(scores) - total*total/float64(w.k)
+			d := square*w.unit*l.reach*l.reach/expected - 1
+			sum += d * d / float64(w.m)
+		}
+	}
+	return sum
+}
+
 // classMean averages sums over lots: those of a class by their number of pairs, then the classes. What
 // each lot adds is taken to be independent of the others of its class, so that each pair counts in two.
 func (w *draw) classMean(sums []float64, pairs func(i int) float64, size func(c int) float64) (e estimate, ok bool) {
@@ -175,17 +205,21 @@ func (f fourth) trace(l *layout, c, j int) float64 {
 }
 
 // fourth estimates them from the inner products of residuals. Those of one class depend on each other through
-// their mean, with correlation kappa = -1/(n-1); for normal noise and tau from the same residuals, E (r_i.r_j)^2 - kappa^2 tau^2 =
-// (1 + kappa^2 + 2 kappa^3) tr Sigma_c^2.
+// their mean, with correlation kappa = -1/(n-1); for normal noise and tau from the same residuals, E (r_i.r_j - kappa tau)^2 =
+// (1 + kappa^2 + 2 kappa^3) tr Sigma_c^2. (The mean of (r_i.r_j)^2 - kappa^2 tau^2 is the same, but strays far more where few of a
+// small class are drawn.)
 func (w *draw) fourth(l *layout) (f fourth) {
 	if w == nil {
 		return f
 	}
 	m := w.m
-	same, other := make([]float64, m), make([]float64, m)
+	same, other, along := make([]float64, m), make([]float64, m), make([]float64, m)
 	parallel.For((m+63)/64, func(_, part int) {
 		for i := 64 * part; i < min(m, 64*part+64); i++ {
 			row := w.inner[i*m : (i+1)*m]
+			for _, x := range row[w.begin[i]:w.end[i]] {
+				along[i] += float64(x) * w.unit
+			}
 			same[i] = kernel.SumSquares32(row[w.begin[i]:w.end[i]]) * w.unit * w.unit
 			other[i] = (kernel.SumSquares32(row[:w.begin[i]]) + kernel.SumSquares32(row[w.end[i]:])) * w.unit * w.unit
 		}
@@ -206,7 +240,7 @@ func (w *draw) fourth(l *layout) (f fourth) {
 		kappa := -1 / (l.n[c] - 1)
 		tau := l.tau[c]
 		if n := pairs(i); n > 0 {
-			same[i] = (same[i] - n*kappa*kappa*tau*tau) / (1 + kappa*kappa + 2*kappa*kappa*kappa)
+			same[i] = (same[i] - 2*kappa*tau*along[i] + n*kappa*kappa*tau*tau) / (1 + kappa*kappa + 2*kappa*kappa*kappa)
 		}
 	}
 	scaled := func(e estimate, by float64) estimate { return estimate{e.value / by, e.err / by, e.dev} }

@@ -263,7 +263,7 @@ func (s *tagSample) judgeSingles(lots *tagLots, l *Levels) {
 		x, m := s.classes(lots, lots.singles, labels, true)
 		w := x.draw(m)
 		f := w.fourth(m)
-		l.Simplex = x.simplexLevel(m, f)
+		l.Simplex = x.simplexLevel(m, w, f)
 		l.Simplex.judgeSimplex(alpha, m.harmonic(), k, s.d, "means", "")
 		if s.weights != nil {
 			l.Duality = x.dualityLevel(m, f)

@@ -343,7 +343,7 @@ func (w world) repeat(times int) (*cell, error) {
 				if i >= times {
 					return
 				}
-				s, err := w.measure(rand.New(rand.NewPCG(uint64(i), uint64(w.k*1000003+w.d*1009+w.n))), f)
+				s, err := w.measure(rand.New(rand.NewPCG(uint64(i)+12, uint64(w.k*1000003+w.d*1009+w.n))), f) // 11 made the world
 				if err != nil {
 					failed = err
 					return

@@ -230,7 +230,7 @@ func (s *sample) verdict(values Values) *Verdict {
 		f := w.fourth(m)
 		l.Variability = s.variabilityLevel(m, w, f)
 		l.Variability.judgeVariability(alpha, m.harmonic(), float64(s.d))
-		l.Simplex = s.simplexLevel(m, f)
+		l.Simplex = s.simplexLevel(m, w, f)
 		l.Simplex.judgeSimplex(alpha, m.harmonic(), m.k(), s.d, "class means", "; gnc2_* measure how evenly they spread")
 		if s.class != nil {
 			l.Duality = s.dualityLevel(m, f)
