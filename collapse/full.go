@@ -291,8 +291,8 @@ const rowTile = 32
 
 // eachRow calls f for every row, by all processors.
 func eachRow(n int, f func(i int)) {
-	parallel.For((n+rowTile-1)/rowTile, func(_, tile int) {
-		for i := tile * rowTile; i < min(n, (tile+1)*rowTile); i++ {
+	parallel.Ranges(n, rowTile, func(from, to int) {
+		for i := from; i < to; i++ {
 			f(i)
 		}
 	})
@@ -625,10 +625,7 @@ func (m *multiplier) addNarrow(sum []float64, rows, cols int) {
 func narrow(dst []float32, src []float64) []float32 {
 	dst = resize(dst, len(src))
 	const tile = 1 << 15
-	parallel.For((len(src)+tile-1)/tile, func(_, i int) {
-		from, to := i*tile, min(len(src), (i+1)*tile)
-		kernel.Narrow(dst[from:to], src[from:to])
-	})
+	parallel.Ranges(len(src), tile, func(from, to int) { kernel.Narrow(dst[from:to], src[from:to]) })
 	return dst
 }
 

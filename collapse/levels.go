@@ -412,7 +412,7 @@ func (s *sample) simplexLevel(l *layout, w *draw, f fourth) (v Level) {
 }
 
 // mostBlurred is the floor up to which there is a simplex level: beyond it the noise of the means is half of their Gram matrix, and
-// what is left when it is taken away hangs on the estimate of the noise, which the interval does not cover.
+// what is left when it is taken away hangs on the estimate of the noise.
 const mostBlurred = 0.7
 
 // set takes value and limits from those of the square.

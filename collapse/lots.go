@@ -214,8 +214,8 @@ func (w *draw) fourth(l *layout) (f fourth) {
 	}
 	m := w.m
 	same, other, along := make([]float64, m), make([]float64, m), make([]float64, m)
-	parallel.For((m+63)/64, func(_, part int) {
-		for i := 64 * part; i < min(m, 64*part+64); i++ {
+	parallel.Ranges(m, 64, func(from, to int) {
+		for i := from; i < to; i++ {
 			row := w.inner[i*m : (i+1)*m]
 			for _, x := range row[w.begin[i]:w.end[i]] {
 				along[i] += float64(x) * w.unit

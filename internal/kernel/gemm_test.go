@@ -325,16 +325,18 @@ func TestPanel(t *testing.T) {
 // TestPanelRowsAreIndependent: the bits of a row do not depend on its neighbours or its position.
 func TestPanelRowsAreIndependent(t *testing.T) {
 	atEveryLevel(t, func(t *testing.T) {
-		const n, k, m = 20, 77, 29
-		p := newProblem[float32](false, true, m, n, k, 0, 0, 1, 0)
-		panel := NewPanel32(n, k, p.b.s, k)
-		panel.Mul(p.c.s, n, p.a.s, k, m)
-		for i := range m {
-			row := make([]float32, n)
-			panel.Mul(row, n, p.a.s[i*k:], k, 1)
-			for j, v := range row {
-				if !sameBits(v, p.c.s[i*n+j]) {
-					t.Fatalf("row %d alone differs in column %d", i, j)
+		const k, m = 77, 29
+		for _, n := range []int{10, 20} { // by dot products, by tiles
+			p := newProblem[float32](false, true, m, n, k, 0, 0, 1, 0)
+			panel := NewPanel32(n, k, p.b.s, k)
+			panel.Mul(p.c.s, n, p.a.s, k, m)
+			for i := range m {
+				row := make([]float32, n)
+				panel.Mul(row, n, p.a.s[i*k:], k, 1)
+				for j, v := range row {
+					if !sameBits(v, p.c.s[i*n+j]) {
+						t.Fatalf("%d columns: row %d alone differs in column %d", n, i, j)
+					}
 				}
 			}
 		}

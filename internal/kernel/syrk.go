@@ -79,8 +79,8 @@ func (s *set[T]) syrkShared(trans bool, n, k int, a []T, lda int, c []T, ldc int
 	for block := range nb {
 		pc := block * kc
 		length := min(kc, k-pc)
-		parallel.For((np+3)/4, func(_, i int) {
-			s.packSyrk(buffer.s, 4*i, min(np, 4*i+4), trans, a, lda, pc, length, n)
+		parallel.Ranges(np, 4, func(from, to int) {
+			s.packSyrk(buffer.s, from, to, trans, a, lda, pc, length, n)
 		})
 		parallel.For(np, func(_, p int) {
 			s.syrkRows(buffer.s, p, n, length, block > 0, c, ldc)

@@ -89,8 +89,8 @@ func downdate(n, k int, x []float64, ldx int, c []float64, ldc int) {
 func solveRight(m, n int, l []float64, ldl int, b []float64, ldb int) {
 	if n <= triangle {
 		const rows = 16
-		parallel.For((m+rows-1)/rows, func(_, item int) {
-			for i := item * rows; i < min(m, (item+1)*rows); i++ {
+		parallel.Ranges(m, rows, func(from, to int) {
+			for i := from; i < to; i++ {
 				row := b[i*ldb : i*ldb+n]
 				for j := range row {
 					other := l[j*ldl : j*ldl+j+1]
@@ -118,8 +118,7 @@ func SolveLower(n int, l []float64, cols int, b []float64) {
 
 func solveLower(n int, l []float64, ldl, cols int, b []float64, ldb int) {
 	if n <= triangle {
-		parallel.For((cols+strip-1)/strip, func(_, item int) {
-			from, to := item*strip, min(cols, (item+1)*strip)
+		parallel.Ranges(cols, strip, func(from, to int) {
 			for i := range n {
 				row := b[i*ldb+from : i*ldb+to]
 				for k := range i {
@@ -148,8 +147,7 @@ func SolveLowerTransposed(n int, l []float64, cols int, b []float64) {
 
 func solveLowerTransposed(n int, l []float64, ldl, cols int, b []float64, ldb int) {
 	if n <= triangle {
-		parallel.For((cols+strip-1)/strip, func(_, item int) {
-			from, to := item*strip, min(cols, (item+1)*strip)
+		parallel.Ranges(cols, strip, func(from, to int) {
 			for i := n - 1; i >= 0; i-- {
 				row := b[i*ldb+from : i*ldb+to]
 				for k := i + 1; k < n; k++ {

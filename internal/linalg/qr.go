@@ -111,8 +111,8 @@ func (f *RFactor) add(rows []float64, c int, buffer []float64) {
 	for start := 0; start < n; start += panel {
 		count := min(panel, n-start)
 		end := start + count
-		parallel.For((c+63)/64, func(_, item int) {
-			for i := item * 64; i < min(c, (item+1)*64); i++ {
+		parallel.Ranges(c, 64, func(from, to int) {
+			for i := from; i < to; i++ {
 				for k, x := range rows[i*n+start : i*n+end] {
 					v[k*c+i] = x
 				}
